@@ -1,0 +1,177 @@
+/**
+ * The one table of error codes. An {@link ArchwayError} says "this could not be done" or "this could not be told";
+ * whatever was decided (a refused token, a denied request) is a value, never an error.
+ *
+ * A code, once released, keeps its meaning; a retired code is never used again.
+ *
+ * @module
+ */
+
+interface ErrorRow {
+  /** HTTP status when the error ends a request; errors that never meet a request have none. */
+  readonly status?: number
+  /** Whether the message may be shown to whoever asked. The rest is for the log. */
+  readonly exposed: boolean
+  /** What it means, and what to do about it. This sentence is the documentation. */
+  readonly meaning: string
+}
+
+/** Every code, its HTTP status and its meaning. `docs/errors.md` is generated from it. */
+export const ERROR_CODES = {
+  body_invalid: {
+    status: 400,
+    exposed: true,
+    meaning: 'The body is not the one JSON object that was expected. Send one TokenReview or SubjectAccessReview.',
+  },
+  body_too_large: {
+    status: 413,
+    exposed: true,
+    meaning: 'The body is longer than `server.limits.bodyBytes`.',
+  },
+  config_invalid: {
+    exposed: true,
+    meaning: 'The configuration has mistakes; each is listed with its place. `archway config check` lists them too.',
+  },
+  file_invalid: {
+    exposed: true,
+    meaning: 'A file that was named in the configuration cannot be used; the message says which and why.',
+  },
+  internal: {
+    status: 500,
+    exposed: false,
+    meaning: 'A fault of Archway itself. The log line with the same request id has the stack; please report it.',
+  },
+  keystone_answer_invalid: {
+    status: 503,
+    exposed: false,
+    meaning: 'Keystone, or something in front of it, answered in a way that is not the Identity v3 API. Check the URL.',
+  },
+  keystone_busy: {
+    status: 503,
+    exposed: false,
+    meaning:
+      'More Keystone requests were waiting than `queue` allows. Raise `connections`, or look at why Keystone is slow.',
+  },
+  keystone_timeout: {
+    status: 503,
+    exposed: false,
+    meaning: 'Keystone did not answer within `timeout`.',
+  },
+  keystone_unreachable: {
+    status: 503,
+    exposed: false,
+    meaning: 'No connection to Keystone, or it was lost: address, network, TLS or a restart.',
+  },
+  kind_unknown: {
+    status: 400,
+    exposed: true,
+    meaning: 'apiVersion and kind are not ones this endpoint serves.',
+  },
+  media_type_unsupported: {
+    status: 415,
+    exposed: true,
+    meaning: 'The Content-Type is not JSON in UTF-8.',
+  },
+  method_not_allowed: {
+    status: 405,
+    exposed: true,
+    meaning: 'Reviews are sent with POST.',
+  },
+  not_found: {
+    status: 404,
+    exposed: true,
+    meaning: 'No such path. Reviews go to /webhook.',
+  },
+  overloaded: {
+    status: 503,
+    exposed: true,
+    meaning: 'More requests were in flight than `server.limits.requests` allows.',
+  },
+  request_invalid: {
+    status: 400,
+    exposed: true,
+    meaning: 'The bytes received are not an HTTP/1.1 request.',
+  },
+  request_timeout: {
+    status: 408,
+    exposed: true,
+    meaning: 'The request did not arrive within `server.limits.requestTimeout`.',
+  },
+  sources_failed: {
+    status: 503,
+    exposed: false,
+    meaning: 'No source accepted the credential and at least one of them could not tell. The causes are in the log.',
+  },
+  stopping: {
+    status: 503,
+    exposed: true,
+    meaning: 'The server is shutting down; ask another replica.',
+  },
+} as const satisfies Record<string, ErrorRow>
+
+export type ErrorCode = keyof typeof ERROR_CODES
+
+export interface ArchwayErrorOptions {
+  readonly cause?: unknown
+  /** Seconds after which asking again makes sense; becomes `Retry-After`. */
+  readonly retryAfter?: number
+}
+
+/** Something could not be done or could not be told. `code` is stable, `message` is for people. */
+export class ArchwayError extends Error {
+  readonly code: ErrorCode
+  readonly retryAfter: number | undefined
+
+  constructor(code: ErrorCode, message: string, options: ArchwayErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'ArchwayError'
+    this.code = code
+    this.retryAfter = options.retryAfter
+  }
+
+  /** HTTP status for a request that ends here. */
+  get status(): number {
+    const row: ErrorRow = ERROR_CODES[this.code]
+    return row.status ?? 500
+  }
+
+  /** What the asker may read: the message, or, where that is for the log only, the meaning of the code. */
+  get publicMessage(): string {
+    const row: ErrorRow = ERROR_CODES[this.code]
+    return row.exposed ? this.message : `could not decide (${this.code})`
+  }
+}
+
+/** One mistake in a document somebody wrote: where it stands and what to do. */
+export interface Problem {
+  /** Dotted path, `authenticators[1].keystone.url`; empty for the document itself. */
+  readonly path: string
+  readonly message: string
+  /** Position in the text where known, counted from 1. */
+  readonly line?: number
+  readonly column?: number
+}
+
+/** A document with mistakes, all of them. */
+export class InvalidDocumentError extends ArchwayError {
+  /** The document: its path, or what it is. */
+  readonly where: string
+  readonly problems: readonly Problem[]
+
+  constructor(code: 'config_invalid' | 'file_invalid', where: string, problems: readonly Problem[]) {
+    super(code, `${where}: ${problems.map(formatProblem).join('\n')}`)
+    this.name = 'InvalidDocumentError'
+    this.where = where
+    this.problems = problems
+  }
+}
+
+function formatProblem(problem: Problem): string {
+  const place = problem.line === undefined ? '' : `line ${problem.line}: `
+  return `${place}${problem.path === '' ? '' : `${problem.path}: `}${problem.message}`
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown)
+}

@@ -1,0 +1,34 @@
+/**
+ * Secret: a string that does not print itself.
+ *
+ * @module
+ */
+import { inspect } from 'node:util'
+
+const REDACTED = '[redacted]'
+
+/** A secret value. Every way of printing it gives `[redacted]`; {@link Secret.reveal} is the one way to the value. */
+export class Secret {
+  readonly #value: string
+
+  constructor(value: string) {
+    this.#value = value
+  }
+
+  /** The value itself. Call it where the secret leaves for its destination, and nowhere else. */
+  reveal(): string {
+    return this.#value
+  }
+
+  toString(): string {
+    return REDACTED
+  }
+
+  toJSON(): string {
+    return REDACTED
+  }
+
+  [inspect.custom](): string {
+    return REDACTED
+  }
+}
