@@ -1,0 +1,47 @@
+/**
+ * `Status` of the Kubernetes API (`meta/v1`): how an error is told to a Kubernetes client, so that it prints a
+ * sentence.
+ *
+ * @module
+ */
+import type { HttpAnswer } from '../http.ts'
+
+/** Reasons of `k8s.io/apimachinery/pkg/apis/meta/v1.StatusReason`, by HTTP status. */
+const REASONS: ReadonlyMap<number, string> = new Map([
+  [400, 'BadRequest'],
+  [401, 'Unauthorized'],
+  [403, 'Forbidden'],
+  [404, 'NotFound'],
+  [405, 'MethodNotAllowed'],
+  [408, 'Timeout'],
+  [413, 'RequestEntityTooLarge'],
+  [415, 'UnsupportedMediaType'],
+  [429, 'TooManyRequests'],
+  [500, 'InternalError'],
+  [503, 'ServiceUnavailable'],
+])
+
+export interface StatusOptions {
+  /** Seconds; becomes `Retry-After` and `details.retryAfterSeconds`. */
+  readonly retryAfter?: number | undefined
+  readonly headers?: readonly (readonly [string, string])[]
+}
+
+/** An error answer: a `Status` object with the HTTP status it describes. */
+export function statusAnswer(code: number, message: string, options: StatusOptions = {}): HttpAnswer {
+  const { retryAfter, headers = [] } = options
+  return {
+    status: code,
+    body: `${JSON.stringify({
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Failure',
+      message,
+      reason: REASONS.get(code) ?? 'Unknown',
+      ...(retryAfter === undefined ? {} : { details: { retryAfterSeconds: retryAfter } }),
+      code,
+    })}\n`,
+    headers: retryAfter === undefined ? headers : [...headers, ['Retry-After', String(retryAfter)]],
+  }
+}

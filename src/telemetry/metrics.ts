@@ -1,0 +1,86 @@
+/**
+ * Metrics: one registry per process, handed in where something is counted. Owns names, labels and buckets; labels
+ * take values from closed sets only, never anything a caller sent.
+ *
+ * @module
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+/** Seconds; from a remembered answer to the longest a review may take. */
+const SECONDS = [0.0001, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20]
+
+export interface Metrics {
+  readonly registry: Registry
+  readonly reviews: Counter<'kind' | 'outcome'>
+  readonly reviewSeconds: Histogram<'kind'>
+  readonly authentications: Counter<'source' | 'outcome'>
+  readonly cacheEvents: Counter<'source' | 'event'>
+  readonly cacheEntries: Gauge<'source'>
+  readonly gateEvents: Counter<'event'>
+  readonly keystoneCalls: Counter<'source' | 'call' | 'outcome'>
+  readonly keystoneSeconds: Histogram<'source' | 'call'>
+  readonly connections: Gauge
+  readonly connectionsRefused: Counter<'reason'>
+  readonly requestsRefused: Counter<'reason'>
+  readonly tlsErrors: Counter
+  readonly certificateNotAfter: Gauge
+  readonly reloads: Counter<'file' | 'outcome'>
+  readonly reloadOk: Gauge<'file'>
+  readonly loadedAt: Gauge<'file'>
+  readonly revocationSeconds: Gauge<'part'>
+}
+
+export function createMetrics(version: string): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  new Gauge({
+    name: 'archway_build_info',
+    help: 'Constant 1; the labels tell what is running.',
+    labelNames: ['version', 'runtime'],
+    registers,
+  })
+    .labels(version, `node ${process.versions.node}`)
+    .set(1)
+  const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[]): Counter<Label> =>
+    new Counter({ name, help, labelNames: [...labelNames], registers })
+  const gauge = <Label extends string>(name: string, help: string, labelNames: readonly Label[]): Gauge<Label> =>
+    new Gauge({ name, help, labelNames: [...labelNames], registers })
+  const histogram = <Label extends string>(name: string, help: string, labels: readonly Label[]): Histogram<Label> =>
+    new Histogram({ name, help, labelNames: [...labels], buckets: SECONDS, registers })
+
+  return {
+    registry,
+    reviews: counter('archway_reviews_total', 'Reviews answered, by kind and outcome.', ['kind', 'outcome']),
+    reviewSeconds: histogram('archway_review_seconds', 'Time to answer a review.', ['kind']),
+    authentications: counter(
+      'archway_authentications_total',
+      'Credentials judged, by the source that judged them; source "none" where nobody knew the credential.',
+      ['source', 'outcome'],
+    ),
+    cacheEvents: counter('archway_cache_events_total', 'Look-ups in the token cache.', ['source', 'event']),
+    cacheEntries: gauge('archway_cache_entries', 'Tokens remembered.', ['source']),
+    gateEvents: counter('archway_identity_gate_total', 'Names kept out by the identity gate, by reason.', ['event']),
+    keystoneCalls: counter('archway_keystone_calls_total', 'Requests to Keystone.', ['source', 'call', 'outcome']),
+    keystoneSeconds: histogram('archway_keystone_call_seconds', 'Time of requests to Keystone.', ['source', 'call']),
+    connections: gauge('archway_connections', 'Connections open on the public listener.', []),
+    connectionsRefused: counter('archway_connections_refused_total', 'Connections refused, by reason.', ['reason']),
+    requestsRefused: counter('archway_requests_refused_total', 'Requests the listener itself answered.', ['reason']),
+    tlsErrors: counter('archway_tls_errors_total', 'TLS handshakes that failed.', []),
+    certificateNotAfter: gauge(
+      'archway_serving_certificate_not_after_seconds',
+      'When the serving certificate expires, in seconds since the epoch.',
+      [],
+    ),
+    reloads: counter('archway_reloads_total', 'Files taken up again after a change.', ['file', 'outcome']),
+    reloadOk: gauge('archway_reload_ok', '1 when the file in force is the one on disk, 0 when an older one is.', [
+      'file',
+    ]),
+    loadedAt: gauge('archway_loaded_timestamp_seconds', 'When the content in force was loaded.', ['file']),
+    revocationSeconds: gauge(
+      'archway_revocation_seconds',
+      'Longest time a revoked token goes on working, by part; the sum is what the documentation states.',
+      ['part'],
+    ),
+  }
+}
