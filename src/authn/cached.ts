@@ -1,0 +1,111 @@
+/**
+ * Cached: remembers what a token came to, for a short while, and lets concurrent checks of one token share one
+ * look-up. Owns lifetimes and keys; knows nothing of how a token is checked.
+ *
+ * No token is kept: the key is an HMAC under a key made for this process (as in kube-apiserver's
+ * `cached_token_authenticator.go`). Errors are never remembered.
+ *
+ * @module
+ */
+import { createHmac, generateKeySync, type KeyObject } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import type { CallContext } from '../context.ts'
+import type { AuthnResult, TokenAuthenticator } from './authenticator.ts'
+
+export type CacheEvent = 'hit' | 'miss' | 'shared'
+
+export interface CachedOptions {
+  /** How long an accepted token is remembered, in milliseconds; never past its expiry. 0: not at all. */
+  readonly ttlMs: number
+  /** How long a refused token is remembered, in milliseconds. 0: not at all. */
+  readonly negativeTtlMs: number
+  /** How many tokens are remembered; the least recently used go first. */
+  readonly entries: number
+  /** Deadline of one look-up in milliseconds. It is the look-up's own: whoever asked first may have gone. */
+  readonly lookupTimeoutMs: number
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number
+  readonly observe?: (event: CacheEvent) => void
+  /** Key of the HMAC; made at random when absent. */
+  readonly key?: KeyObject
+}
+
+export interface CachedAuthenticator extends TokenAuthenticator {
+  /** Forgets everything, look-ups that are under way included. For changes of configuration. */
+  flush(): void
+  /** Number of tokens remembered. */
+  readonly size: number
+}
+
+interface Entry {
+  readonly result: AuthnResult
+  /** Milliseconds since the epoch. */
+  readonly until: number
+}
+
+/** Wraps a token authenticator. `skipped` is not remembered: it was free to find out. */
+export function cached(inner: TokenAuthenticator, options: CachedOptions): CachedAuthenticator {
+  const { ttlMs, negativeTtlMs, entries, lookupTimeoutMs, now = Date.now, observe = () => {} } = options
+  const key = options.key ?? generateKeySync('hmac', { length: 256 })
+  const remembered = new LRUCache<string, Entry>({ max: entries })
+  let pending = new Map<string, Promise<AuthnResult>>()
+
+  async function lookUp(id: string, token: string, ctx: CallContext): Promise<AuthnResult> {
+    const mine = pending
+    const startedAt = now()
+    const result = await inner.authenticate(token, {
+      requestId: ctx.requestId,
+      audiences: ctx.audiences,
+      log: ctx.log,
+      signal: AbortSignal.timeout(lookupTimeoutMs),
+    })
+    const until = startedAt + lifetime(result, startedAt)
+    // A flush took the map away: what was looked up before it is not to be remembered.
+    if (until > startedAt && pending === mine) remembered.set(id, { result, until })
+    return result
+  }
+
+  function lifetime(result: AuthnResult, startedAt: number): number {
+    if (result.kind === 'skipped') return 0
+    if (result.kind === 'rejected') return negativeTtlMs
+    return result.expiresAt === undefined ? ttlMs : Math.min(ttlMs, result.expiresAt.getTime() - startedAt)
+  }
+
+  return {
+    name: inner.name,
+    authenticate(token, ctx) {
+      const id = cacheKey(key, inner.name, ctx.audiences, token)
+      const entry = remembered.get(id)
+      if (entry !== undefined) {
+        if (entry.until > now()) {
+          observe('hit')
+          return Promise.resolve(entry.result)
+        }
+        remembered.delete(id)
+      }
+      const shared = pending.get(id)
+      if (shared !== undefined) {
+        observe('shared')
+        return shared
+      }
+      observe('miss')
+      const mine = pending
+      const lookup = lookUp(id, token, ctx).finally(() => mine.delete(id))
+      mine.set(id, lookup)
+      return lookup
+    },
+    flush() {
+      pending = new Map()
+      remembered.clear()
+    },
+    get size() {
+      return remembered.size
+    },
+  }
+}
+
+/** Source and audiences belong to the key: an answer for one of them is not an answer for another. */
+function cacheKey(key: KeyObject, source: string, audiences: readonly string[], token: string): string {
+  const scope = audiences.length === 0 ? source : `${source} ${JSON.stringify(audiences)}`
+  return createHmac('sha256', key).update(`${scope}\0${token}`).digest('base64url')
+}

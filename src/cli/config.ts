@@ -1,0 +1,48 @@
+/**
+ * `archway config`: checks a configuration, prints the reference.
+ *
+ * @module
+ */
+import { type Command, Option } from 'commander'
+import { configJsonSchema, configReference } from '../config/reference.ts'
+import { addConfigFlags, configOf } from './config-flags.ts'
+import type { CommandIo } from './io.ts'
+
+const CHECK_EXAMPLES = `
+Examples:
+  archway config check --config archway.yaml
+  archway config check --config archway.yaml --keystone-url https://keystone.example:5000
+
+Prints every mistake with its place. Status 0: none; 1: there are some.
+`
+
+const REFERENCE_EXAMPLES = `
+Examples:
+  archway config reference
+  archway config reference --format json-schema > archway.schema.json
+`
+
+export function addConfigCommands(program: Command, io: CommandIo, done: (status: number) => void): void {
+  const config = program.command('config').description('check a configuration, print its reference')
+  addConfigFlags(config.command('check').description('find every mistake in a configuration'))
+    .addHelpText('after', CHECK_EXAMPLES)
+    .action((given: Readonly<Record<string, unknown>>) => {
+      const { authenticators } = configOf(given, io)
+      const names = authenticators.map(({ tokenFile, keystone }) => tokenFile?.name ?? keystone?.name)
+      io.out(`no mistakes; sources in order: ${names.join(', ')}\n`)
+      done(0)
+    })
+  config
+    .command('reference')
+    .description('print every option: path, type, default, flag, variable, meaning')
+    .addOption(
+      new Option('--format <FORMAT>', 'markdown, or a JSON Schema for editors')
+        .choices(['markdown', 'json-schema'])
+        .default('markdown'),
+    )
+    .addHelpText('after', REFERENCE_EXAMPLES)
+    .action(({ format }: { readonly format: string }) => {
+      io.out(format === 'markdown' ? configReference() : `${JSON.stringify(configJsonSchema(), null, 2)}\n`)
+      done(0)
+    })
+}

@@ -1,0 +1,71 @@
+/**
+ * What a command has of the process: streams, environment, signals. Handed in, so that tests run commands in process.
+ *
+ * @module
+ */
+import { readSync } from 'node:fs'
+
+export interface CommandIo {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly out: (text: string) => void
+  readonly err: (text: string) => void
+  /** Standard input, whole, as text. */
+  readonly readInput: () => string
+  /** Calls back on each signal until the returned function is called. */
+  readonly onSignal: (signals: readonly NodeJS.Signals[], listener: (signal: NodeJS.Signals) => void) => () => void
+}
+
+/** Ends a command: the status, and what to say on stderr (nothing when empty). */
+export class ExitError extends Error {
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super(message)
+    this.name = 'ExitError'
+    this.status = status
+  }
+}
+
+export function processIo(): CommandIo {
+  return {
+    env: process.env,
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    readInput: () => readAll(0),
+    onSignal(signals, listener) {
+      for (const signal of signals) process.on(signal, listener)
+      return () => {
+        for (const signal of signals) process.off(signal, listener)
+      }
+    },
+  }
+}
+
+const MOST_INPUT = 16 * 1024 * 1024
+
+function readAll(descriptor: number): string {
+  const chunks: Buffer[] = []
+  let size = 0
+  for (;;) {
+    const chunk = Buffer.alloc(65_536)
+    const read = readChunk(descriptor, chunk)
+    if (read === 0) return Buffer.concat(chunks).toString('utf8')
+    size += read
+    if (size > MOST_INPUT) throw new ExitError(2, 'standard input is longer than 16 MiB')
+    chunks.push(chunk.subarray(0, read))
+  }
+}
+
+function readChunk(descriptor: number, chunk: Buffer): number {
+  for (;;) {
+    try {
+      return readSync(descriptor, chunk)
+    } catch (thrown) {
+      const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
+      if (code === 'EOF') return 0
+      if (code !== 'EAGAIN') throw thrown
+      // A terminal or pipe set to non-blocking has nothing yet: let it come.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+    }
+  }
+}

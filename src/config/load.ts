@@ -1,0 +1,205 @@
+/**
+ * Reading the configuration: file, environment and flags become one document, which the schema checks. Flags beat
+ * environment beat file. All mistakes are reported at once, each with its place.
+ *
+ * @module
+ */
+import { isAlias, isMap, isScalar, LineCounter, parseDocument } from 'yaml'
+import type { z } from 'zod'
+import { InvalidDocumentError, type Problem } from '../errors.ts'
+import { crossCheck } from './cross-checks.ts'
+import { knownKeys, listOptions, type Option } from './options.ts'
+import { type Config, configSchema } from './schema.ts'
+
+export interface ConfigSources {
+  readonly file?: { readonly path: string; readonly text: string } | undefined
+  /** The environment; only the variables of the schema are read. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Flags by name, without dashes. */
+  readonly flags?: ReadonlyMap<string, string>
+}
+
+/** Reads and checks the configuration. Throws {@link InvalidDocumentError} with every problem there is. */
+export function loadConfig(sources: ConfigSources): Config {
+  const { file } = sources
+  const document = readYaml(file?.text ?? '')
+  const problems: Problem[] = [...document.problems]
+  let config: Config | undefined
+  if (problems.length === 0) {
+    const merged = merge(document.value, sources, problems)
+    const parsed = configSchema.safeParse(merged)
+    const fromSchema = parsed.success ? [] : parsed.error.issues.flatMap((issue) => toProblems(issue, merged))
+    const known = new Set(fromSchema.map((problem) => problem.path))
+    const crossing = crossCheck(merged).filter((problem) => !known.has(problem.path))
+    problems.push(...fromSchema, ...crossing)
+    config = parsed.data
+  }
+  if (problems.length > 0 || config === undefined) {
+    throw new InvalidDocumentError('config_invalid', file?.path ?? 'configuration', problems.map(document.locate))
+  }
+  return config
+}
+
+interface YamlDocument {
+  readonly value: unknown
+  readonly problems: readonly Problem[]
+  readonly locate: (problem: Problem) => Problem
+}
+
+function readYaml(text: string): YamlDocument {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const problems = [...document.errors, ...document.warnings].map(({ message, pos }): Problem => {
+    const { line, col } = lines.linePos(pos[0])
+    return { path: '', message, line, column: col }
+  })
+  return {
+    value: problems.length > 0 ? undefined : (document.toJS({ maxAliasCount: 100 }) ?? {}),
+    problems,
+    locate: (problem) => {
+      const offset = offsetOf(document.contents, pathParts(problem.path))
+      if (problem.line !== undefined || offset === undefined) return problem
+      const { line, col } = lines.linePos(offset)
+      return { ...problem, line, column: col }
+    },
+  }
+}
+
+/** Where the key or item at a path stands in the text; the nearest one above it where it does not. */
+function offsetOf(root: unknown, path: readonly (string | number)[]): number | undefined {
+  let node = root
+  let offset: number | undefined
+  for (const part of path) {
+    if (isAlias(node)) return offset
+    if (isMap(node)) {
+      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(part))
+      if (pair === undefined || !isScalar(pair.key)) return offset
+      offset = pair.key.range?.[0] ?? offset
+      node = pair.value
+    } else if (typeof node === 'object' && node !== null && 'items' in node && Array.isArray(node.items)) {
+      node = node.items[Number(part)]
+      const range = typeof node === 'object' && node !== null && 'range' in node ? node.range : undefined
+      if (Array.isArray(range) && typeof range[0] === 'number') offset = range[0]
+    } else return offset
+  }
+  return offset
+}
+
+function pathParts(path: string): readonly (string | number)[] {
+  return [...path.matchAll(/[^.[\]]+/g)].map(([part]) => (/^\d+$/.test(part) ? Number(part) : part))
+}
+
+type Tree = { [key: string]: unknown }
+
+/** Lays environment and flags over the file. */
+function merge(value: unknown, sources: ConfigSources, problems: Problem[]): unknown {
+  if (!isTree(value)) return value
+  const merged = structuredClone(value)
+  const given = listOptions().flatMap((option) => {
+    const text = givenText(option, sources)
+    return text === undefined ? [] : [{ option, text }]
+  })
+  // What names a source comes before what only adds to one: `--keystone-ca-file` needs `--keystone-url`.
+  given.sort((a, b) => Number(b.option.required) - Number(a.option.required))
+  for (const { option, text } of given) {
+    if (option.path[0] === 'authenticators') setOnSource(merged, option, text, problems)
+    else setAt(merged, option.path, text)
+  }
+  return merged
+}
+
+function givenText(option: Option, { env = {}, flags = new Map() }: ConfigSources): string | undefined {
+  const flag = option.flag === undefined ? undefined : flags.get(option.flag)
+  if (flag !== undefined) return flag
+  const variable = option.env === undefined ? undefined : env[option.env]
+  return variable === '' ? undefined : variable
+}
+
+function setAt(tree: Tree, path: readonly string[], value: unknown): void {
+  const [key = '', ...rest] = path
+  if (rest.length === 0) {
+    tree[key] = value
+    return
+  }
+  const next = tree[key]
+  if (next === undefined || next === null) tree[key] = {}
+  else if (!isTree(next)) return // a wrong type, which the schema reports
+  setAt(tree[key] as Tree, rest, value)
+}
+
+/** A flag for a source goes to the one source of that kind; where there is none, it makes one. */
+function setOnSource(tree: Tree, option: Option, text: string, problems: Problem[]): void {
+  const [, , kind = '', key = ''] = option.path
+  tree['authenticators'] ??= []
+  const sources = tree['authenticators']
+  if (!Array.isArray(sources)) return
+  const ofKind = sources.filter((source) => isTree(source) && isTree(source[kind]))
+  if (ofKind.length > 1) {
+    problems.push({
+      path: 'authenticators',
+      message: `--${option.flag}: there are several ${kind} sources; edit the file`,
+    })
+  } else if (ofKind.length === 1) {
+    setAt(ofKind[0], [kind, key], text)
+  } else if (option.required) {
+    sources.push({ [kind]: { [key]: text } })
+  } else {
+    problems.push({
+      path: 'authenticators',
+      message: `--${option.flag}: there is no ${kind} source it could belong to`,
+    })
+  }
+}
+
+function isTree(value: unknown): value is Tree {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function toProblems(issue: z.core.$ZodIssue, root: unknown): readonly Problem[] {
+  const path = formatPath(issue.path)
+  if (issue.code === 'unrecognized_keys') {
+    const known = knownKeys(issue.path.map(String))
+    return issue.keys.map((key) => ({
+      path: path === '' ? key : `${path}.${key}`,
+      message: `unknown key; ${suggestion(key, known)}`,
+    }))
+  }
+  const missing = issue.code === 'invalid_type' && valueAt(root, issue.path) === undefined
+  return [{ path, message: missing ? `missing; expected ${issue.expected}` : issue.message }]
+}
+
+function formatPath(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, part) => {
+    if (typeof part === 'number') return `${text}[${part}]`
+    return text === '' ? String(part) : `${text}.${String(part)}`
+  }, '')
+}
+
+function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (value, part) => (typeof value === 'object' && value !== null ? Reflect.get(value, part) : undefined),
+    root,
+  )
+}
+
+function suggestion(key: string, known: readonly string[]): string {
+  const near = known
+    .map((name) => ({ name, distance: editDistance(key.toLowerCase(), name.toLowerCase()) }))
+    .filter(({ name, distance }) => distance <= Math.max(2, name.length / 3))
+    .sort((a, b) => a.distance - b.distance)
+  return near[0] === undefined ? `known here: ${known.join(', ')}` : `did you mean ${near[0].name}?`
+}
+
+/** Levenshtein distance. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const substituted = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(substituted, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}

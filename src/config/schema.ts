@@ -1,0 +1,246 @@
+/**
+ * The configuration: one schema gives types, defaults, messages, flags, environment variables, the reference page and
+ * the JSON Schema. Owns what can be set; leaves reading it to `load.ts` and using it to `compose.ts`.
+ *
+ * @module
+ */
+import { z } from 'zod'
+import { TOKEN_SCOPES } from '../authn/keystone-token.ts'
+import { usernameFormat } from '../authn/username-format.ts'
+import { messageOf } from '../errors.ts'
+import { parseKeystoneUrl } from '../keystone/url.ts'
+import { LOG_FORMATS, LOG_LEVELS } from '../telemetry/logger.ts'
+import { duration, filePath, listenAddress } from './values.ts'
+
+/** How an option can be given besides the file. */
+export interface OptionMeta {
+  /** Without the dashes. */
+  readonly flag?: string
+  readonly env?: string
+  /** Word for the value in `--help`. */
+  readonly value?: string
+}
+
+/** Flags and variables of the schema's leaves. */
+export const optionRegistry: z.core.$ZodRegistry<OptionMeta> = z.registry<OptionMeta>()
+
+function option<S extends z.ZodType>(schema: S, description: string, meta: OptionMeta = {}): S {
+  const described = schema.describe(description)
+  optionRegistry.add(described, meta)
+  return described
+}
+
+const MIB = 1024 * 1024
+
+const serverTls = z.strictObject({
+  certFile: option(filePath().optional(), 'Serving certificate, PEM; may hold the chain. Reloaded when it changes.', {
+    flag: 'tls-cert-file',
+    env: 'ARCHWAY_TLS_CERT_FILE',
+    value: 'FILE',
+  }),
+  keyFile: option(filePath().optional(), 'Private key of the serving certificate, PEM. Reloaded with it.', {
+    flag: 'tls-private-key-file',
+    env: 'ARCHWAY_TLS_PRIVATE_KEY_FILE',
+    value: 'FILE',
+  }),
+  clientCAFile: option(
+    filePath().optional(),
+    'CA of those who may ask, PEM. When set, every caller has to show a certificate of it.',
+    { flag: 'tls-client-ca-file', env: 'ARCHWAY_TLS_CLIENT_CA_FILE', value: 'FILE' },
+  ),
+  clientNames: option(
+    z.array(z.string().min(1)).default([]),
+    'Names (CN or DNS SAN) of the callers that may ask; empty: every certificate of `clientCAFile`.',
+  ),
+})
+
+const limits = z.strictObject({
+  bodyBytes: option(
+    z
+      .int()
+      .min(1024)
+      .max(64 * MIB)
+      .default(MIB),
+    'Longest request body, in bytes.',
+  ),
+  headerBytes: option(z.int().min(1024).max(MIB).default(16_384), 'Longest request head, in bytes.'),
+  connections: option(z.int().min(1).default(1024), 'Connections open at once; more are refused.'),
+  requests: option(z.int().min(1).default(1024), 'Requests in flight at once; more are answered with 503.'),
+  requestTimeout: option(duration({ min: '1s' }).prefault('15s'), 'Time for a request to arrive whole.'),
+  deadline: option(
+    duration({ min: '1s', max: '28s' }).prefault('20s'),
+    'Time for a request to be answered. kube-apiserver gives up after 30 s.',
+  ),
+  idleTimeout: option(duration({ min: '1s' }).prefault('2m'), 'Time a connection may lie idle.'),
+  handshakeTimeout: option(duration({ min: '1s' }).prefault('10s'), 'Time for a TLS handshake.'),
+})
+
+const server = z.strictObject({
+  listen: option(listenAddress().default('0.0.0.0:8443'), 'Address and port of the HTTPS listener.', {
+    flag: 'listen',
+    env: 'ARCHWAY_LISTEN',
+    value: 'ADDR',
+  }),
+  tls: serverTls.prefault({}),
+  limits: limits.prefault({}),
+  drain: option(
+    duration().prefault('20s'),
+    'Time that requests under way have to finish after SIGTERM; what is left then is cut off.',
+  ),
+})
+
+const admin = z.strictObject({
+  listen: option(
+    listenAddress().default('127.0.0.1:9443'),
+    'Address and port of /livez, /readyz and /metrics (plain HTTP, never on the public listener).',
+    { flag: 'admin-listen', env: 'ARCHWAY_ADMIN_LISTEN', value: 'ADDR' },
+  ),
+})
+
+/** Text that a parser must take; its message becomes the problem. */
+function checkedText(parse: (text: string) => unknown): z.ZodString {
+  return z.string().superRefine((text, ctx) => {
+    try {
+      parse(text)
+    } catch (thrown) {
+      ctx.addIssue({ code: 'custom', message: messageOf(thrown) })
+    }
+  })
+}
+
+const tokenFileSource = z
+  .strictObject({
+    path: option(filePath(), 'The file: CSV as of kube-apiserver (`token,user,uid,"group1,group2"`). Reloaded.', {
+      flag: 'token-file',
+      env: 'ARCHWAY_TOKEN_FILE',
+      value: 'FILE',
+    }),
+    name: option(z.string().min(1).default('token-file'), 'Name of the source in logs and metrics.'),
+  })
+  .describe('Static tokens from a file.')
+
+const keystoneSource = z
+  .strictObject({
+    url: option(
+      checkedText(parseKeystoneUrl),
+      'Identity v3 URL. One that ends in /v3 is used as it is; otherwise the version is discovered.',
+      { flag: 'keystone-url', env: 'ARCHWAY_KEYSTONE_URL', value: 'URL' },
+    ),
+    name: option(z.string().min(1).default('keystone'), 'Name of the source in logs and metrics.'),
+    caFile: option(filePath().optional(), 'CA bundle for Keystone, PEM. Reloaded when it changes.', {
+      flag: 'keystone-ca-file',
+      env: 'ARCHWAY_KEYSTONE_CA_FILE',
+      value: 'FILE',
+    }),
+    caMode: option(
+      z.enum(['replace', 'add']).default('replace'),
+      'Whether `caFile` replaces the system roots or adds to them.',
+    ),
+    clientCertFile: option(filePath().optional(), 'Client certificate for Keystone, PEM.'),
+    clientKeyFile: option(filePath().optional(), 'Private key of the client certificate, PEM.'),
+    timeout: option(
+      duration({ min: '100ms', max: '20s' }).prefault('8s'),
+      'Deadline of one request to Keystone, waiting for a free connection included.',
+    ),
+    connections: option(z.int().min(1).max(1024).default(32), 'Requests to Keystone at once.'),
+    queue: option(z.int().min(0).default(1024), 'Requests waiting for a free connection; more are an outage.'),
+    usernameFormat: option(
+      checkedText(usernameFormat).default('%n'),
+      'User name: %n the name, %i the id, %d the domain name. `%n@%d` keeps equal names of two domains apart.',
+      { flag: 'keystone-username-format', env: 'ARCHWAY_KEYSTONE_USERNAME_FORMAT', value: 'FORMAT' },
+    ),
+    scopes: option(
+      z.array(z.enum(TOKEN_SCOPES)).min(1).default(['project']),
+      'Token scopes that are let in. Only project-scoped tokens bring the project keys of `extra`.',
+    ),
+    methods: option(
+      z.array(z.string().min(1)).default([]),
+      'Ways of logging in that are let in (`password`, `application_credential`, `totp` …); empty: every way.',
+    ),
+    maxGroups: option(z.int().min(1).default(1000), 'Groups a user may have; with more the token is refused.'),
+    userAgent: option(z.array(z.string().min(1)).default([]), 'Put before the User-Agent sent to Keystone.'),
+  })
+  .describe('OpenStack Keystone tokens, each checked with itself as authority.')
+
+/** One source: an object with one key, its kind. */
+const authenticator = z.strictObject({ tokenFile: tokenFileSource.optional(), keystone: keystoneSource.optional() })
+
+const identity = z.strictObject({
+  usernamePrefix: option(z.string().default(''), 'Put before every user name.'),
+  groupPrefix: option(z.string().default(''), 'Put before every group name, project ids included.'),
+  reservedGroups: option(
+    z.enum(['drop', 'refuse']).default('drop'),
+    'What a group called `system:…` does: it is left out, or the whole identity is refused.',
+  ),
+  allowReserved: option(
+    z.array(z.string().min(1)).default([]),
+    'Reserved names that may pass, exactly as written. Whoever may name a Keystone group so gets its rights.',
+  ),
+})
+
+const cache = z.strictObject({
+  ttl: option(
+    duration({ max: '10m' }).prefault('30s'),
+    'How long an accepted token is remembered; never past its expiry. 0s: not at all. Part of the revocation time.',
+    { flag: 'cache-ttl', env: 'ARCHWAY_CACHE_TTL', value: 'DURATION' },
+  ),
+  negativeTtl: option(duration({ max: '10m' }).prefault('10s'), 'How long a refused token is remembered.', {
+    flag: 'cache-negative-ttl',
+    env: 'ARCHWAY_CACHE_NEGATIVE_TTL',
+    value: 'DURATION',
+  }),
+  entries: option(z.int().min(1).max(10_000_000).default(10_000), 'Tokens remembered; the least used go first.'),
+})
+
+const webhook = z.strictObject({
+  tokenLength: option(z.int().min(64).default(16_384), 'Longest token that is looked at, in characters.'),
+  explainRefusals: option(
+    z.boolean().default(false),
+    'Puts the cause of a refusal into `status.error`. kube-apiserver then remembers no refusal.',
+  ),
+})
+
+const kubernetes = z.strictObject({
+  authenticationCacheTtl: option(
+    duration().prefault('2m'),
+    'What kube-apiserver has as `--authentication-token-webhook-cache-ttl`: only to state the revocation time.',
+  ),
+})
+
+const logging = z.strictObject({
+  level: option(z.enum(LOG_LEVELS).default('decision'), 'Least level that is written.', {
+    flag: 'log-level',
+    env: 'ARCHWAY_LOG_LEVEL',
+    value: 'LEVEL',
+  }),
+  format: option(z.enum(LOG_FORMATS).default('auto'), '`auto`: for people on a terminal, JSON elsewhere.', {
+    flag: 'log-format',
+    env: 'ARCHWAY_LOG_FORMAT',
+    value: 'FORMAT',
+  }),
+})
+
+/** The whole configuration. What one value asks of another is in `cross-checks.ts`. */
+export const configSchema = z.strictObject({
+  server: server.prefault({}),
+  admin: admin.prefault({}),
+  authenticators: z
+    .array(authenticator)
+    .min(1, 'no source of identities: name at least one, such as --keystone-url URL or --token-file FILE')
+    .describe('Sources of identities, asked in this order; the first proof wins.'),
+  identity: identity.prefault({}),
+  audiences: option(
+    z.array(z.string().min(1)).default([]),
+    'Audiences that tokens are good for. Empty: not audience-aware; kube-apiserver then assumes its own.',
+  ),
+  cache: cache.prefault({}),
+  webhook: webhook.prefault({}),
+  kubernetes: kubernetes.prefault({}),
+  logging: logging.prefault({}),
+})
+
+/** The configuration, checked and with defaults filled in. Durations are milliseconds. */
+export type Config = z.output<typeof configSchema>
+/** The configuration as it is written. */
+export type ConfigInput = z.input<typeof configSchema>
+export type KeystoneSource = NonNullable<Config['authenticators'][number]['keystone']>
