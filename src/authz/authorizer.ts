@@ -8,7 +8,12 @@ import type { CallContext } from '../context.ts'
 import type { UserInfo } from '../user.ts'
 
 /** What somebody wants to do: `SubjectAccessReviewSpec` of `authorization.k8s.io/v1`, typed. */
-export type Attributes = { readonly user: UserInfo; readonly verb: string } & (
+export type Attributes = {
+  readonly user: UserInfo
+  /** Whether the request had `extra` at all, be it an empty one: the Keystone policy tells the two apart. */
+  readonly extraPresent: boolean
+  readonly verb: string
+} & (
   | {
       readonly kind: 'resource'
       /** API group; empty for the core group. */

@@ -158,7 +158,11 @@ const OUTCOMES: Readonly<Record<Decision['kind'], Outcome>> = {
 }
 
 function toAttributes({ user, uid, groups, extra, attributes }: SubjectAccessReview): Attributes {
-  return { user: { username: user, uid, groups, extra: extra ?? new Map() }, ...attributes }
+  return {
+    user: { username: user, uid, groups, extra: extra ?? new Map() },
+    extraPresent: extra !== undefined,
+    ...attributes,
+  }
 }
 
 /** A request that ends in an error: malformed (the asker's), could not tell (an outage), or a fault of ours. */
