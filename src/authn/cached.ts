@@ -7,10 +7,10 @@
  *
  * @module
  */
-import { createHmac, generateKeySync, type KeyObject } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { CallContext } from '../context.ts'
 import type { AuthnResult, TokenAuthenticator } from './authenticator.ts'
+import { type KeyedDigest, keyedDigest } from './keyed-digest.ts'
 
 export type CacheEvent = 'hit' | 'miss' | 'shared'
 
@@ -26,8 +26,8 @@ export interface CachedOptions {
   /** Milliseconds since the epoch. */
   readonly now?: () => number
   readonly observe?: (event: CacheEvent) => void
-  /** Key of the HMAC; made at random when absent. */
-  readonly key?: KeyObject
+  /** Digest of the keys; under a random key when absent. */
+  readonly digest?: KeyedDigest
 }
 
 export interface CachedAuthenticator extends TokenAuthenticator {
@@ -39,14 +39,15 @@ export interface CachedAuthenticator extends TokenAuthenticator {
 
 interface Entry {
   readonly result: AuthnResult
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, as `until`. A clock that was set back must not make an entry live longer. */
+  readonly since: number
   readonly until: number
 }
 
 /** Wraps a token authenticator. `skipped` is not remembered: it was free to find out. */
 export function cached(inner: TokenAuthenticator, options: CachedOptions): CachedAuthenticator {
   const { ttlMs, negativeTtlMs, entries, lookupTimeoutMs, now = Date.now, observe = () => {} } = options
-  const key = options.key ?? generateKeySync('hmac', { length: 256 })
+  const digest = options.digest ?? keyedDigest()
   const remembered = new LRUCache<string, Entry>({ max: entries })
   let pending = new Map<string, Promise<AuthnResult>>()
 
@@ -61,7 +62,7 @@ export function cached(inner: TokenAuthenticator, options: CachedOptions): Cache
     })
     const until = startedAt + lifetime(result, startedAt)
     // A flush took the map away: what was looked up before it is not to be remembered.
-    if (until > startedAt && pending === mine) remembered.set(id, { result, until })
+    if (until > startedAt && pending === mine) remembered.set(id, { result, since: startedAt, until })
     return result
   }
 
@@ -74,10 +75,13 @@ export function cached(inner: TokenAuthenticator, options: CachedOptions): Cache
   return {
     name: inner.name,
     authenticate(token, ctx) {
-      const id = cacheKey(key, inner.name, ctx.audiences, token)
+      // A lone surrogate is hashed as U+FFFD is: one token would pass for the other.
+      if (!token.isWellFormed()) return inner.authenticate(token, ctx)
+      const id = digest(cacheKey(inner.name, ctx.audiences, token))
       const entry = remembered.get(id)
       if (entry !== undefined) {
-        if (entry.until > now()) {
+        const time = now()
+        if (entry.since <= time && time < entry.until) {
           observe('hit')
           return Promise.resolve(entry.result)
         }
@@ -105,7 +109,7 @@ export function cached(inner: TokenAuthenticator, options: CachedOptions): Cache
 }
 
 /** Source and audiences belong to the key: an answer for one of them is not an answer for another. */
-function cacheKey(key: KeyObject, source: string, audiences: readonly string[], token: string): string {
+function cacheKey(source: string, audiences: readonly string[], token: string): string {
   const scope = audiences.length === 0 ? source : `${source} ${JSON.stringify(audiences)}`
-  return createHmac('sha256', key).update(`${scope}\0${token}`).digest('base64url')
+  return `${scope}\0${token}`
 }

@@ -60,7 +60,7 @@ type Authenticated = Extract<AuthnResult, { kind: 'authenticated' }>
 function judge(result: Authenticated, options: IdentityGateOptions, ctx: CallContext): AuthnResult {
   const { source, user } = result
   const { observe = () => {} } = options
-  const fields = { source, uid: user.uid }
+  const fields = { source, uid: printable(user.uid) }
 
   function refuse(code: RejectionCode & GateEvent, message: string, name: string): AuthnResult {
     observe(code)

@@ -5,29 +5,16 @@
  *
  * @module
  */
-import { createHmac, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
-import { z } from 'zod'
 import type { CallLog } from '../context.ts'
 import type { FileReads } from '../reload/file-set.ts'
 import { type Reloading, type ReloadStatus, reloading } from '../reload/reloading.ts'
 import type { UserInfo } from '../user.ts'
 import { type AuthnResult, SKIPPED, type TokenAuthenticator } from './authenticator.ts'
+import { type KeyedDigest, keyedDigest } from './keyed-digest.ts'
 import { parseTokenFile, type TokenFileEntry, type TokenFileWarning } from './token-file-format.ts'
 
 /** How many warnings of one load are logged in full. */
 const LOGGED_WARNINGS = 20
-
-/** The configuration of {@link tokenFile}. */
-export const tokenFileConfig: z.ZodObject<{ path: z.ZodString; name: z.ZodOptional<z.ZodString> }, z.core.$strict> =
-  z.strictObject({
-    path: z
-      .string()
-      .min(1)
-      .describe(
-        'CSV file with one record a token: token,user name,user uid[,"group1,group2"]; followed while Archway runs',
-      ),
-    name: z.string().min(1).optional().describe('Name in logs, metrics and readiness; default token-file'),
-  })
 
 /** What {@link tokenFile} needs. */
 export interface TokenFileOptions {
@@ -55,13 +42,13 @@ export interface TokenFileAuthenticator extends TokenAuthenticator, Pick<Reloadi
 export async function tokenFile(options: TokenFileOptions): Promise<TokenFileAuthenticator> {
   const { path, log, name = 'token-file', onChange, intervalMs, now, reads } = options
   // Made here and never leaving: who reads a memory dump finds no token, who measures time learns about no token.
-  const key = createSecretKey(randomBytes(32))
+  const digest = keyedDigest()
   const file = await reloading<Table>({
     name,
     paths: [path],
     secret: true,
     log,
-    load: (files) => tableFrom(Buffer.concat([...files.values()]), path, name, key), // the set is one file
+    load: (files) => tableFrom(Buffer.concat([...files.values()]), path, name, digest), // the set is one file
     onChange: (table) => {
       logWarnings(table)
       onChange?.()
@@ -76,7 +63,7 @@ export async function tokenFile(options: TokenFileOptions): Promise<TokenFileAut
     name,
     async authenticate(token) {
       if (!token.isWellFormed()) return SKIPPED // a lone surrogate is hashed as U+FFFD is, and would pass for it
-      return file.current().results.get(keyed(key, token)) ?? SKIPPED
+      return file.current().results.get(digest(token)) ?? SKIPPED
     },
     check: file.check,
     status: file.status,
@@ -96,19 +83,15 @@ interface Table {
   readonly warnings: readonly TokenFileWarning[]
 }
 
-function tableFrom(content: Buffer, path: string, name: string, key: KeyObject): Table {
+function tableFrom(content: Buffer, path: string, name: string, digest: KeyedDigest): Table {
   const { entries, warnings } = parseTokenFile(content, path)
   const refused: AuthnResult = Object.freeze({ kind: 'rejected', code: 'identity_invalid', source: name })
   const results = new Map<string, AuthnResult>()
   for (const entry of entries) {
     const result = entry.username === '' ? refused : accepted(entry, name)
-    results.set(keyed(key, entry.token.reveal()), result)
+    results.set(digest(entry.token.reveal()), result)
   }
   return { results, warnings }
-}
-
-function keyed(key: KeyObject, token: string): string {
-  return createHmac('sha256', key).update(token).digest('base64url')
 }
 
 function accepted({ username, uid, groups }: TokenFileEntry, source: string): AuthnResult {

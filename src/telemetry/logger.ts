@@ -13,6 +13,7 @@
  */
 import pino from 'pino'
 import type { CallLog } from '../context.ts'
+import { messageOf } from '../errors.ts'
 
 export const LOG_LEVELS = ['error', 'warn', 'info', 'decision', 'debug'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
@@ -51,14 +52,31 @@ export async function createLogger(options: LoggerOptions): Promise<Logger> {
       base: null,
       messageKey: 'message',
       errorKey: 'error',
-      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      timestamp: timestamps(),
       formatters: { level: (label) => ({ level: label }) },
-      serializers: { error: describeError, err: describeError },
-      hooks: { streamWrite: redact },
+      serializers: {
+        error: (thrown: unknown) => describeError(thrown),
+        err: (thrown: unknown) => describeError(thrown),
+      },
+      hooks: { streamWrite: (line) => visible(redact(line)) },
     },
     sink.stream,
   )
   return wrap(root as unknown as PinoLike, sink.flush)
+}
+
+/** The time of a line; many lines share a millisecond, and each is formatted once. */
+function timestamps(): () => string {
+  let last = Number.NaN
+  let text = ''
+  return () => {
+    const now = Date.now()
+    if (now !== last) {
+      last = now
+      text = `,"time":"${new Date(now).toISOString()}"`
+    }
+    return text
+  }
 }
 
 /** The part of pino's logger that is used; its own type has every default level in it. */
@@ -91,48 +109,75 @@ interface Sink {
 async function openSink(write: ((line: string) => void) | undefined, human: boolean): Promise<Sink> {
   if (human) {
     const { default: pretty } = await import('pino-pretty')
-    const stream = pretty({
+    // The function behind the stream: line in, line out, so that nothing waits in a pipe when the process ends.
+    const format = (pretty as unknown as { prettyFactory(options: object): (line: string) => string }).prettyFactory({
       colorize: write === undefined && process.stderr.hasColors?.() === true,
       customLevels: VALUES,
       messageKey: 'message',
-      errorKey: 'error',
       errorLikeObjectKeys: [],
       timestampKey: 'time',
       translateTime: 'SYS:HH:MM:ss.l',
       singleLine: true,
-      sync: true,
-      destination: write === undefined ? STDERR : { write },
-    } as import('pino-pretty').PrettyOptions)
-    return { stream, flush: () => {} }
+    })
+    const out = write ?? ((text: string) => void process.stderr.write(text))
+    return { stream: { write: (line) => out(visible(format(line))) }, flush: () => {} }
   }
   if (write !== undefined) return { stream: { write }, flush: () => {} }
-  // Lines leave in batches: a write per review would cost more than the review.
-  const stream = pino.destination({ dest: STDERR, sync: false, minLength: 4096, periodicFlush: 250 })
-  return { stream, flush: () => stream.flushSync() }
+  // Lines leave in batches: a write per review would cost more than the review. As bytes: for text the stream counts
+  // the length of the whole batch again at every line.
+  const stream = pino.destination({
+    dest: STDERR,
+    sync: false,
+    minLength: 16_384,
+    maxWrite: 65_536,
+    // Whoever reads standard error may have stopped: then lines are lost, not the service.
+    maxLength: 64 * 1024 * 1024,
+    periodicFlush: 250,
+    contentMode: 'buffer',
+  } as Parameters<typeof pino.destination>[0])
+  return { stream: { write: (line) => void stream.write(Buffer.from(line) as never) }, flush: () => stream.flushSync() }
 }
 
+/** Causes of causes that are described; a cause may lead back to itself. */
+const MAX_CAUSES = 8
+
 /** Errors as fields: names, codes, causes. Stacks only of faults of ours, which have no code. */
-function describeError(thrown: unknown): unknown {
-  if (!(thrown instanceof Error)) return String(thrown)
+function describeError(thrown: unknown, depth = 0): unknown {
+  if (!(thrown instanceof Error)) return messageOf(thrown)
   const code = 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : undefined
+  const deeper = (inner: unknown): unknown => (depth < MAX_CAUSES ? describeError(inner, depth + 1) : '…')
   return {
     type: thrown.name,
     message: thrown.message,
     ...(code === undefined ? { stack: thrown.stack } : { code }),
-    ...(thrown.cause === undefined ? {} : { cause: describeError(thrown.cause) }),
-    ...(thrown instanceof AggregateError ? { errors: thrown.errors.map(describeError) } : {}),
+    ...(thrown.cause === undefined ? {} : { cause: deeper(thrown.cause) }),
+    ...(thrown instanceof AggregateError ? { errors: thrown.errors.map(deeper) } : {}),
   }
 }
 
 const FERNET = /gAAAA[\w-]{16,}=*/g
 const JWT = /eyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g
-const BEARER = /\b(bearer|basic|x-auth-token|x-subject-token)([\s":=]+)[^\s",]{8,}/gi
+/** A scheme with its credentials, and Keystone's headers, be they text, JSON within a text or a list of headers. */
+const SCHEME = /\b(bearer|basic)([\s"'\\:=]+)[^\s"'\\,]{8,}/gi
+const HEADER = /\b(x-[a-z]+-token)([\s"'\\:=,[]+)[^\s"'\\,\]]{8,}/gi
 
 /** Last line of defence, for text that came from elsewhere: what looks like a token is cut out of the line. */
 export function redact(line: string): string {
   let clean = line
   if (clean.includes('gAAAA')) clean = clean.replace(FERNET, '[redacted]')
   if (clean.includes('eyJ')) clean = clean.replace(JWT, '[redacted]')
-  if (/bearer|basic |-token/i.test(clean)) clean = clean.replace(BEARER, '$1$2[redacted]')
+  if (/bearer|basic/i.test(clean)) clean = clean.replace(SCHEME, '$1$2[redacted]')
+  if (/-token/i.test(clean)) clean = clean.replace(HEADER, '$1$2[redacted]')
   return clean
+}
+
+const BEYOND_ASCII = /[^\n\x20-\x7e]/
+const INVISIBLE = /[\x7f-\x9f\p{Cf}\u2028\u2029]/gu
+
+/** A name that a stranger sent must not move the cursor of a terminal, nor turn the line around. JSON stays the same. */
+function visible(line: string): string {
+  if (!BEYOND_ASCII.test(line)) return line
+  return line.replace(INVISIBLE, (char) =>
+    Array.from({ length: char.length }, (_, at) => `\\u${char.charCodeAt(at).toString(16).padStart(4, '0')}`).join(''),
+  )
 }

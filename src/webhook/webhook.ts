@@ -83,7 +83,7 @@ interface Verdict {
 function judge(asked: Review, request: HttpRequest, options: WebhookOptions): Promise<Verdict> {
   return asked.kind === 'TokenReview'
     ? reviewToken(asked, request, options)
-    : reviewAccess(asked, contextOf(request, [], options.log), options.authorizer)
+    : reviewAccess(asked, new RequestContext(request, [], options.log), options.authorizer)
 }
 
 function checkRoute({ method, path, contentType }: HttpRequest): void {
@@ -108,7 +108,7 @@ async function reviewToken(asked: TokenReview, request: HttpRequest, options: We
   const unfit = unfitToken(asked.token, options.tokenLength)
   const result: AuthnResult =
     unfit === undefined
-      ? await options.authenticator.authenticate(asked.token, contextOf(request, asked.audiences, options.log))
+      ? await options.authenticator.authenticate(asked.token, new RequestContext(request, asked.audiences, options.log))
       : { kind: 'rejected', code: unfit, source: 'none' }
   if (result.kind === 'authenticated') {
     const { user, source, audiences } = result
@@ -147,8 +147,15 @@ async function reviewAccess(asked: SubjectAccessReview, ctx: CallContext, author
     answer: ok(renderSubjectAccessReview(asked.apiVersion, toStatus(decision))),
     kind: 'SubjectAccessReview',
     outcome: OUTCOMES[decision.kind],
-    fields: { user: asked.user, ...asked.attributes, reason: decision.reason },
+    fields: { user: asked.user, ...describeAttributes(asked.attributes), reason: decision.reason },
   }
+}
+
+/** What was asked, for the log: `kind` is the review's there, and selectors may be long. */
+function describeAttributes(attributes: SubjectAccessReview['attributes']): object {
+  if (attributes.kind === 'non-resource') return { verb: attributes.verb, path: attributes.path }
+  const { verb, group, version, resource, subresource, namespace, name } = attributes
+  return { verb, group, version, resource, subresource, namespace, name }
 }
 
 const OUTCOMES: Readonly<Record<Decision['kind'], Outcome>> = {
@@ -167,7 +174,9 @@ function toAttributes({ user, uid, groups, extra, attributes }: SubjectAccessRev
 
 /** A request that ends in an error: malformed (the asker's), could not tell (an outage), or a fault of ours. */
 function failure(thrown: unknown, kind: Observation['kind']): Verdict {
-  const error = thrown instanceof ArchwayError ? thrown : new ArchwayError('internal', 'fault', { cause: thrown })
+  // Behind a review that was understood, nothing is the asker's mistake any more, whatever a source calls it.
+  const known = thrown instanceof ArchwayError && (kind === 'none' || thrown.status >= 500)
+  const error = known ? thrown : new ArchwayError('internal', 'fault', { cause: thrown })
   const { status } = error
   const unavailable = status === 503
   return {
@@ -199,20 +208,34 @@ function respond(request: HttpRequest, verdict: Verdict, seconds: number, option
   } else options.log.warn({ ...line, remote: request.remoteAddress, error }, 'request refused')
 }
 
-function contextOf(request: HttpRequest, audiences: readonly string[], log: CallLog): CallContext {
-  const { requestId } = request
-  const tagged =
-    (level: keyof CallLog): CallLog['debug'] =>
-    (fields, message) =>
-      log[level]({ requestId, ...fields }, message)
-  return {
-    requestId,
-    audiences,
-    get signal() {
-      return request.signal
-    },
-    get log() {
-      return { debug: tagged('debug'), info: tagged('info'), warn: tagged('warn'), error: tagged('error') }
-    },
+/** Made for every review: what few of them use is made when it is asked for. */
+class RequestContext implements CallContext {
+  readonly #request: HttpRequest
+  readonly #log: CallLog
+  readonly audiences: readonly string[]
+
+  constructor(request: HttpRequest, audiences: readonly string[], log: CallLog) {
+    this.#request = request
+    this.#log = log
+    this.audiences = audiences
+  }
+
+  get requestId(): string {
+    return this.#request.requestId
+  }
+
+  get signal(): AbortSignal {
+    return this.#request.signal
+  }
+
+  get log(): CallLog {
+    const log = this.#log
+    const { requestId } = this.#request
+    return {
+      debug: (fields, message) => log.debug({ requestId, ...fields }, message),
+      info: (fields, message) => log.info({ requestId, ...fields }, message),
+      warn: (fields, message) => log.warn({ requestId, ...fields }, message),
+      error: (fields, message) => log.error({ requestId, ...fields }, message),
+    }
   }
 }

@@ -5,7 +5,7 @@ import { inspect } from 'node:util'
 import { z } from 'zod'
 import { type AuthnResult, SKIPPED } from '../../src/authn/authenticator.ts'
 import { bearerToken } from '../../src/authn/bearer.ts'
-import { type TokenFileOptions, tokenFile, tokenFileConfig } from '../../src/authn/token-file.ts'
+import { type TokenFileOptions, tokenFile } from '../../src/authn/token-file.ts'
 import type { CallContext } from '../../src/context.ts'
 import { ArchwayError } from '../../src/errors.ts'
 import { LATER, memoryFiles, type RecordingLog, recordingLog } from '../reload/support.ts'
@@ -221,15 +221,5 @@ describe('tokenFile', () => {
     const text = inspect(shown, { depth: Infinity, showHidden: true, maxArrayLength: null, maxStringLength: null })
     assert.match(text, /has one column/)
     assert.ok(!text.includes(canary))
-  })
-})
-
-describe('tokenFileConfig', () => {
-  test('needs a path, takes a name, knows nothing else', () => {
-    assert.deepEqual(tokenFileConfig.parse({ path: 'tokens.csv' }), { path: 'tokens.csv' })
-    assert.deepEqual(tokenFileConfig.parse({ path: 'a', name: 'b' }), { path: 'a', name: 'b' })
-    for (const bad of [{}, { path: '' }, { path: 'a', name: '' }, { path: 'a', pth: 'b' }, { path: 1 }, 'a']) {
-      assert.equal(tokenFileConfig.safeParse(bad).success, false)
-    }
   })
 })

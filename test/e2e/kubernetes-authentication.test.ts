@@ -2,13 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { Agent, request } from 'undici'
-import {
-  type KeystoneRig,
-  type KubeApiserverRig,
-  type KubectlResult,
-  startKeystone,
-  startKubeApiserver,
-} from '../support/rigs.ts'
+import { type KeystoneRig, type KubeApiserverRig, startKeystone, startKubeApiserver } from '../support/rigs.ts'
 import { createSite, type Program, type Site, serve, startProgram } from './program.ts'
 
 /** The file of `--authentication-token-webhook-config-file`. */
@@ -23,6 +17,8 @@ function webhookConfig(server: string, caFile: string, client?: { cert: string; 
     'current-context': 'webhook',
   })
 }
+
+type KubectlResult = Awaited<ReturnType<KubeApiserverRig['kubectl']>>
 
 /** Every request with who made it, so that uid and extra can be read as kube-apiserver has them. */
 const AUDIT_POLICY = JSON.stringify({
