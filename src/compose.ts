@@ -222,6 +222,8 @@ async function openKeystone(
     connections: source.connections,
     queue: source.queue,
     maxGroups: source.maxGroups,
+    // Over https the certificate says whose address it is: one machine may hold Keystone and us.
+    allowLoopback: source.allowLoopback || source.url.startsWith('https:'),
     userAgent: [...source.userAgent, `archway/${version}`].join(' '),
     observe: ({ call, outcome, seconds }) => {
       metrics.keystoneCalls.labels(name, call, outcome).inc()

@@ -60,7 +60,7 @@ export const ERROR_CODES = {
   keystone_unreachable: {
     status: 503,
     exposed: false,
-    meaning: 'No connection to Keystone, or it was lost: address, network, TLS or a restart.',
+    meaning: 'No connection to Keystone, it was lost, or Keystone failed (5xx): address, network, TLS or a restart.',
   },
   kind_unknown: {
     status: 400,
@@ -135,10 +135,13 @@ export class ArchwayError extends Error {
     return row.status ?? 500
   }
 
-  /** What the asker may read: the message, or, where that is for the log only, the meaning of the code. */
+  /**
+   * What the asker may read: the message, or, where that is for the log only, no more than the code. What never ought
+   * to meet a request (a mistake in a file, with its path) is for the log as well.
+   */
   get publicMessage(): string {
     const row: ErrorRow = ERROR_CODES[this.code]
-    return row.exposed ? this.message : `could not decide (${this.code})`
+    return row.exposed && row.status !== undefined ? this.message : `could not decide (${this.code})`
   }
 }
 
@@ -173,5 +176,10 @@ function formatProblem(problem: Problem): string {
 
 /** The message of anything that was thrown. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown)
+  if (thrown instanceof Error) return thrown.message
+  try {
+    return String(thrown)
+  } catch {
+    return 'something was thrown that cannot be printed'
+  }
 }

@@ -6,7 +6,13 @@
 
 // authn/: who is it?
 export { audienceBound } from './authn/audiences.ts'
-export type { Authenticator, AuthnResult, RejectionCode, TokenAuthenticator } from './authn/authenticator.ts'
+export type {
+  Authenticator,
+  AuthnResult,
+  PasswordAuthenticator,
+  RejectionCode,
+  TokenAuthenticator,
+} from './authn/authenticator.ts'
 export { type CachedAuthenticator, type CachedOptions, cached } from './authn/cached.ts'
 export { type IdentityRules, identityGate } from './authn/identity-gate.ts'
 export { type KeystoneTokenOptions, keystoneToken, type TokenScope } from './authn/keystone-token.ts'

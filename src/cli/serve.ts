@@ -53,7 +53,11 @@ export async function serve(config: Config, io: CommandIo, options: ServeOptions
   }
   const stopGuarding = guard(log)
   const stopping = nextSignal(io)
-  const stopListening = io.onSignal(['SIGHUP'], () => void service.reload())
+  const stopListening = [
+    io.onSignal(['SIGHUP'], () => void service.reload()),
+    // Without a listener Node answers this signal by opening its debugger, which shows every secret in memory.
+    io.onSignal(['SIGUSR1'], () => log.warn({ signal: 'SIGUSR1' }, 'signal ignored: the debugger stays shut')),
+  ]
   try {
     announce(service, config, log, options.warnings ?? [])
     await options.onReady?.(service)
@@ -64,7 +68,7 @@ export async function serve(config: Config, io: CommandIo, options: ServeOptions
     return 0
   } finally {
     await service.stop()
-    stopListening()
+    for (const stop of stopListening) stop()
     stopGuarding()
     log.flush()
   }

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { isAlias, isMap, isScalar, LineCounter, parseDocument } from 'yaml'
+import { isAlias, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml'
 import type { z } from 'zod'
-import { InvalidDocumentError, type Problem } from '../errors.ts'
+import { InvalidDocumentError, messageOf, type Problem } from '../errors.ts'
 import { crossCheck } from './cross-checks.ts'
 import { knownKeys, listOptions, type Option } from './options.ts'
 import { type Config, configSchema } from './schema.ts'
@@ -29,15 +29,28 @@ export function loadConfig(sources: ConfigSources): Config {
     const merged = merge(document.value, sources, problems)
     const parsed = configSchema.safeParse(merged)
     const fromSchema = parsed.success ? [] : parsed.error.issues.flatMap((issue) => toProblems(issue, merged))
-    const known = new Set(fromSchema.map((problem) => problem.path))
-    const crossing = crossCheck(merged).filter((problem) => !known.has(problem.path))
-    problems.push(...fromSchema, ...crossing)
+    const crossing = isTree(merged) ? crossCheck(merged) : []
+    problems.push(...withoutEchoes(fromSchema, crossing, merged))
     config = parsed.data
   }
   if (problems.length > 0 || config === undefined) {
     throw new InvalidDocumentError('config_invalid', file?.path ?? 'configuration', problems.map(document.locate))
   }
   return config
+}
+
+/**
+ * Both look at some of the same places. Of what is missing the cross-checks know more, such as the flag that sets it;
+ * of what is wrong, the schema.
+ */
+function withoutEchoes(fromSchema: readonly Problem[], crossing: readonly Problem[], root: unknown): Problem[] {
+  const known = new Set(fromSchema.map(({ path }) => path))
+  const isMissing = ({ path }: Problem): boolean => (valueAt(root, pathParts(path)) ?? undefined) === undefined
+  const missing = new Set(crossing.filter(isMissing).map(({ path }) => path))
+  return [
+    ...fromSchema.filter(({ path }) => !missing.has(path)),
+    ...crossing.filter(({ path }) => missing.has(path) || !known.has(path)),
+  ]
 }
 
 interface YamlDocument {
@@ -49,12 +62,27 @@ interface YamlDocument {
 function readYaml(text: string): YamlDocument {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
-  const problems = [...document.errors, ...document.warnings].map(({ message, pos }): Problem => {
-    const { line, col } = lines.linePos(pos[0])
+  const problemAt = (message: string, offset: number): Problem => {
+    const { line, col } = lines.linePos(offset)
     return { path: '', message, line, column: col }
+  }
+  const problems = [...document.errors, ...document.warnings].map(({ code, message, pos }) =>
+    problemAt(code === 'MULTIPLE_DOCS' ? 'a second document begins here; the configuration is one' : message, pos[0]),
+  )
+  visit(document, {
+    Alias(_, alias) {
+      if (alias.resolve(document) !== undefined) return
+      problems.push(problemAt(`no anchor &${alias.source} stands before this alias`, alias.range?.[0] ?? 0))
+    },
   })
+  let value: unknown
+  try {
+    if (problems.length === 0) value = document.toJS({ maxAliasCount: 100 }) ?? {}
+  } catch (thrown) {
+    problems.push({ path: '', message: messageOf(thrown) }) // aliases of aliases of aliases
+  }
   return {
-    value: problems.length > 0 ? undefined : (document.toJS({ maxAliasCount: 100 }) ?? {}),
+    value,
     problems,
     locate: (problem) => {
       const offset = offsetOf(document.contents, pathParts(problem.path))
@@ -95,24 +123,28 @@ type Tree = { [key: string]: unknown }
 function merge(value: unknown, sources: ConfigSources, problems: Problem[]): unknown {
   if (!isTree(value)) return value
   const merged = structuredClone(value)
-  const given = listOptions().flatMap((option) => {
-    const text = givenText(option, sources)
-    return text === undefined ? [] : [{ option, text }]
-  })
+  const given = listOptions().flatMap((option) => givenValue(option, sources) ?? [])
   // What names a source comes before what only adds to one: `--keystone-ca-file` needs `--keystone-url`.
   given.sort((a, b) => Number(b.option.required) - Number(a.option.required))
-  for (const { option, text } of given) {
-    if (option.path[0] === 'authenticators') setOnSource(merged, option, text, problems)
-    else setAt(merged, option.path, text)
+  for (const value of given) {
+    if (value.option.path[0] === 'authenticators') setOnSource(merged, value, problems)
+    else setAt(merged, value.option.path, value.text)
   }
   return merged
 }
 
-function givenText(option: Option, { env = {}, flags = new Map() }: ConfigSources): string | undefined {
+interface GivenValue {
+  readonly option: Option
+  readonly text: string
+  /** How it was given, for messages: `--listen`, `ARCHWAY_LISTEN`. */
+  readonly by: string
+}
+
+function givenValue(option: Option, { env = {}, flags = new Map() }: ConfigSources): GivenValue | undefined {
   const flag = option.flag === undefined ? undefined : flags.get(option.flag)
-  if (flag !== undefined) return flag
-  const variable = option.env === undefined ? undefined : env[option.env]
-  return variable === '' ? undefined : variable
+  if (flag !== undefined) return { option, text: flag, by: `--${option.flag}` }
+  const text = option.env === undefined ? undefined : env[option.env]
+  return text === undefined || text === '' ? undefined : { option, text, by: `${option.env}` }
 }
 
 function setAt(tree: Tree, path: readonly string[], value: unknown): void {
@@ -128,26 +160,20 @@ function setAt(tree: Tree, path: readonly string[], value: unknown): void {
 }
 
 /** A flag for a source goes to the one source of that kind; where there is none, it makes one. */
-function setOnSource(tree: Tree, option: Option, text: string, problems: Problem[]): void {
+function setOnSource(tree: Tree, { option, text, by }: GivenValue, problems: Problem[]): void {
   const [, , kind = '', key = ''] = option.path
   tree['authenticators'] ??= []
   const sources = tree['authenticators']
   if (!Array.isArray(sources)) return
   const ofKind = sources.filter((source) => isTree(source) && isTree(source[kind]))
   if (ofKind.length > 1) {
-    problems.push({
-      path: 'authenticators',
-      message: `--${option.flag}: there are several ${kind} sources; edit the file`,
-    })
+    problems.push({ path: 'authenticators', message: `${by}: there are several ${kind} sources; edit the file` })
   } else if (ofKind.length === 1) {
     setAt(ofKind[0], [kind, key], text)
   } else if (option.required) {
     sources.push({ [kind]: { [key]: text } })
   } else {
-    problems.push({
-      path: 'authenticators',
-      message: `--${option.flag}: there is no ${kind} source it could belong to`,
-    })
+    problems.push({ path: 'authenticators', message: `${by}: there is no ${kind} source it could belong to` })
   }
 }
 

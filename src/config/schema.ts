@@ -136,6 +136,10 @@ const keystoneSource = z
       z.enum(['replace', 'add']).default('replace'),
       'Whether `caFile` replaces the system roots or adds to them.',
     ),
+    allowLoopback: option(
+      z.boolean().default(false),
+      'Whether a host name other than localhost may lead to a loopback address over plain http. Over https it may.',
+    ),
     clientCertFile: option(filePath().optional(), 'Client certificate for Keystone, PEM.'),
     clientKeyFile: option(filePath().optional(), 'Private key of the client certificate, PEM.'),
     timeout: option(

@@ -14,7 +14,7 @@ const UNITS: ReadonlyMap<string, number> = new Map([
 ])
 
 /** `1m30s`, `500ms`, `0s` → milliseconds; `undefined` for anything else. */
-export function parseDuration(text: string): number | undefined {
+function parseDuration(text: string): number | undefined {
   if (text === '0') return 0
   if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) return undefined
   let total = 0
@@ -24,6 +24,9 @@ export function parseDuration(text: string): number | undefined {
   return Math.round(total)
 }
 
+/** Timers hold 31 bits of milliseconds; what is longer would fire at once. */
+const LONGEST = '596h'
+
 export interface DurationBounds {
   readonly min?: string
   readonly max?: string
@@ -31,8 +34,9 @@ export interface DurationBounds {
 
 /** A duration such as `30s`; milliseconds once parsed. */
 export function duration(bounds: DurationBounds = {}): z.ZodType<number, string> {
-  const min = parseDuration(bounds.min ?? '0') ?? 0
-  const max = bounds.max === undefined ? Number.MAX_SAFE_INTEGER : (parseDuration(bounds.max) ?? 0)
+  const { min: shortest = '0s', max: longest = LONGEST } = bounds
+  const min = parseDuration(shortest) ?? 0
+  const max = parseDuration(longest) ?? 0
   return z.string({ error: 'expected a duration such as 30s, 500ms or 1m30s' }).transform((text, ctx) => {
     const ms = parseDuration(text)
     if (ms === undefined) {
@@ -40,8 +44,11 @@ export function duration(bounds: DurationBounds = {}): z.ZodType<number, string>
       return z.NEVER
     }
     if (ms < min || ms > max) {
-      const range = bounds.max === undefined ? `at least ${bounds.min}` : `from ${bounds.min ?? '0s'} to ${bounds.max}`
-      ctx.issues.push({ code: 'custom', message: `out of range: expected ${range}`, input: text })
+      ctx.issues.push({
+        code: 'custom',
+        message: `out of range: expected from ${shortest} to ${longest}`,
+        input: text,
+      })
       return z.NEVER
     }
     return ms
@@ -57,5 +64,9 @@ export function filePath(): z.ZodString {
 export function listenAddress(): z.ZodString {
   return z
     .string()
-    .regex(/^(\[[0-9a-fA-F:.]+\]|[^:[\]\s/]*):\d{1,5}$/, 'expected host:port, such as 0.0.0.0:8443 or [::1]:8443')
+    .regex(/^(\[[0-9a-fA-F:.]+\]|[^:[\]\s/]*):\d{1,5}$/, {
+      error: 'expected host:port, such as 0.0.0.0:8443 or [::1]:8443',
+      abort: true,
+    })
+    .refine((text) => Number(text.slice(text.lastIndexOf(':') + 1)) <= 65_535, 'a port is at most 65535')
 }

@@ -12,7 +12,7 @@ import { Secret } from '../secret.ts'
 export type OpenStackEnvironment = Readonly<Record<string, string | undefined>>
 
 export interface IssueTokenOptions {
-  /** Identity URL that ends in `/v3`. */
+  /** Identity URL; `/v3` is added where it does not end so. */
   readonly url: string
   readonly env: OpenStackEnvironment
   readonly ca?: Buffer
@@ -36,7 +36,8 @@ export async function issueToken({ url, env, ca, timeoutMs }: IssueTokenOptions)
   if (env['OS_TOKEN']) return new Secret(env['OS_TOKEN'])
   const agent = new Agent({ connect: ca === undefined ? {} : { ca } })
   try {
-    const response = await request(`${url.replace(/\/+$/, '')}/auth/tokens`, {
+    const base = url.replace(/\/+$/, '').replace(/(?<!\/v3)$/, '/v3')
+    const response = await request(`${base}/auth/tokens`, {
       dispatcher: agent,
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'application/json' },

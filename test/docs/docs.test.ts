@@ -56,6 +56,16 @@ describe('documentation', () => {
     }
   })
 
+  test('the example configuration is one', () => {
+    const { authenticators } = loadConfig({
+      file: { path: 'examples/archway.yaml', text: read('examples/archway.yaml') },
+    })
+    assert.deepEqual(
+      authenticators.map((source) => Object.keys(source)),
+      [['tokenFile'], ['keystone']],
+    )
+  })
+
   test('links lead somewhere', () => {
     for (const page of PAGES) {
       for (const [, target = ''] of read(page).matchAll(/\]\(([^)#]+)[^)]*\)/g)) {

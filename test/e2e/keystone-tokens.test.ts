@@ -178,6 +178,13 @@ describe('archway serve in front of a real Keystone', () => {
     assert.match(body, /^archway_reviews_total\{kind="TokenReview",outcome="authenticated"\} [1-9]/m)
   })
 
+  test('T-S2 SIGUSR1 does not open the debugger', async () => {
+    process.kill(archway.pid, 'SIGUSR1')
+    await archway.line(({ signal }) => signal === 'SIGUSR1')
+    assert.equal((await archway.review('gAAAAAB-after-the-signal')).httpStatus, 200)
+    assert.equal(/Debugger listening/.test(archway.output()), false)
+  })
+
   test('the drop-in takes the flags and variables of its predecessor, as its image gives them', async () => {
     const env = { OS_AUTH_URL: keystone.url, TLS_CERT_FILE: site.certFile }
     const args = ['./bin/k8s-keystone-auth', '--tls_private_key_file', site.keyFile, '--listen=127.0.0.1:0', '-v=4']
