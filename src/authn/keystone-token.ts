@@ -88,10 +88,13 @@ function unfitToken(token: KeystoneToken, options: KeystoneTokenOptions): Reject
   if (token.expiresAt <= options.now()) return 'token_expired'
   const { scope } = token
   if (scope.kind === 'unknown' || !options.scopes.includes(scope.kind)) return 'scope_not_allowed'
-  if (options.methods.length > 0 && !token.methods.every((method) => options.methods.includes(method))) {
-    return 'method_not_allowed'
-  }
+  if (options.methods.length > 0 && !isAllowed(token.methods, options.methods)) return 'method_not_allowed'
   return undefined
+}
+
+/** Every way that was used must be allowed; a token that names none tells nothing. */
+function isAllowed(used: readonly string[], allowed: readonly string[]): boolean {
+  return used.length > 0 && used.every((method) => allowed.includes(method))
 }
 
 /**

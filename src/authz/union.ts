@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { messageOf } from '../errors.ts'
+import { ArchwayError } from '../errors.ts'
 import type { Authorizer } from './authorizer.ts'
 
 /**
@@ -25,7 +25,7 @@ export function union(members: readonly Authorizer[]): Authorizer {
           if (decision.evaluationError !== undefined) failures.push(decision.evaluationError)
         } catch (cause) {
           ctx.log.error({ authorizer: member.name, error: cause }, 'an authorizer could not decide')
-          failures.push(`${member.name}: ${messageOf(cause)}`)
+          failures.push(`${member.name}: ${publicCause(cause)}`)
         }
       }
       return {
@@ -35,4 +35,9 @@ export function union(members: readonly Authorizer[]): Authorizer {
       }
     },
   }
+}
+
+/** What of a failure the asker may read; the rest is in the log. */
+function publicCause(thrown: unknown): string {
+  return (thrown instanceof ArchwayError ? thrown : new ArchwayError('internal', '')).publicMessage
 }

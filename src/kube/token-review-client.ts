@@ -8,7 +8,7 @@ import { Agent, request } from 'undici'
 import { messageOf } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 import type { UserInfo } from '../user.ts'
-import { asObject, member, optionalString, stringList } from './fields.ts'
+import { asObject, type Fields, member, optionalString, stringList } from './fields.ts'
 import { parseStrictJson } from './strict-json.ts'
 import type { TokenReviewVersion } from './token-review.ts'
 
@@ -30,7 +30,12 @@ export interface TokenReviewClientOptions {
 
 /** What kube-apiserver would make of the answer. */
 export type TokenReviewVerdict =
-  | { readonly kind: 'authenticated'; readonly user: UserInfo; readonly audiences: readonly string[] }
+  | {
+      readonly kind: 'authenticated'
+      readonly user: UserInfo
+      /** Those of the audiences asked that the token is good for; empty when none were asked. */
+      readonly audiences: readonly string[]
+    }
   /** A clean no, which kube-apiserver remembers. */
   | { readonly kind: 'rejected' }
   /** No verdict: kube-apiserver logs the cause, answers 401 and asks again next time. */
@@ -41,7 +46,7 @@ export interface TokenReviewReply {
   /** HTTP status; absent where no answer came. */
   readonly httpStatus?: number
   readonly requestId?: string
-  /** Body of the answer as it came. */
+  /** Body of the answer as it came, but for the token where the other side echoed it. */
   readonly body: string
   readonly milliseconds: number
 }
@@ -80,9 +85,9 @@ export async function reviewToken(options: TokenReviewClientOptions): Promise<To
     const body = Buffer.concat(chunks)
     const requestId = response.headers['x-request-id']
     return {
-      verdict: judge(response.statusCode, body, options),
+      verdict: withoutToken(judge(response.statusCode, body, options), options.token),
       httpStatus: response.statusCode,
-      body: body.toString('utf8'),
+      body: cutOut(options.token, body.toString('utf8')),
       milliseconds: elapsed(),
       ...(typeof requestId === 'string' ? { requestId } : {}),
     }
@@ -107,43 +112,58 @@ export function tokenReviewRequest(
   })
 }
 
+/** A webhook may echo the token, as k8s-keystone-auth does. What leaves here is shown to people and kept by CI. */
+function cutOut(token: Secret, text: string): string {
+  const value = token.reveal()
+  if (value.length < 8) return text // no secret, and perhaps a part of every word
+  return text.replaceAll(JSON.stringify(value).slice(1, -1), '[redacted]').replaceAll(value, '[redacted]')
+}
+
+function withoutToken(verdict: TokenReviewVerdict, token: Secret): TokenReviewVerdict {
+  return verdict.kind === 'undecided' ? { ...verdict, cause: cutOut(token, verdict.cause) } : verdict
+}
+
 function judge(httpStatus: number, body: Buffer, asked: TokenReviewClientOptions): TokenReviewVerdict {
   if (httpStatus < 200 || httpStatus > 206) {
     return { kind: 'undecided', cause: `HTTP ${httpStatus}${sentence(body)}` }
   }
   try {
-    const document = asObject(parseStrictJson(body), 'the answer')
+    const document = asObject(parseStrictJson(body) ?? {}, 'the answer')
     const apiVersion = optionalString(document, 'apiVersion', 'apiVersion')
     if (apiVersion !== '' && apiVersion !== asked.apiVersion) {
       return { kind: 'undecided', cause: `the answer is ${apiVersion}, asked was ${asked.apiVersion}` }
     }
     const kind = optionalString(document, 'kind', 'kind')
     if (kind !== '' && kind !== 'TokenReview') return { kind: 'undecided', cause: `the answer is a ${kind}` }
-    return judgeStatus(asObject(member(document, 'status') ?? {}, 'status'), asked)
+    return judgeStatus(asObject(member(document, 'status') ?? {}, 'status'), asked.audiences)
   } catch (thrown) {
     return { kind: 'undecided', cause: messageOf(thrown) }
   }
 }
 
-function judgeStatus(status: ReturnType<typeof asObject>, asked: TokenReviewClientOptions): TokenReviewVerdict {
-  if (member(status, 'authenticated') !== true) {
-    const error = optionalString(status, 'error', 'status.error')
+/** Everything is read before anything is decided: a wrong type anywhere makes the answer none. */
+function judgeStatus(status: Fields, asked: readonly string[]): TokenReviewVerdict {
+  const authenticated = member(status, 'authenticated') ?? false
+  if (typeof authenticated !== 'boolean') throw new TypeError('status.authenticated is not true or false')
+  const error = optionalString(status, 'error', 'status.error')
+  const given = stringList(status, 'audiences', 'status.audiences', 1000)
+  const user = readUser(asObject(member(status, 'user') ?? {}, 'status.user'))
+  if (!authenticated) {
     return error === '' ? { kind: 'rejected' } : { kind: 'undecided', cause: `refused with status.error: ${error}` }
   }
-  const audiences = stringList(status, 'audiences', 'status.audiences', 1000)
-  const none = !asked.audiences.some((audience) => audiences.includes(audience))
-  if (asked.audiences.length > 0 && audiences.length > 0 && none) return { kind: 'rejected' }
-  const user = asObject(member(status, 'user') ?? {}, 'status.user')
+  // Without audiences in the answer, kube-apiserver takes the token to be good for its own.
+  const audiences = given.length === 0 ? asked : given.filter((audience) => asked.includes(audience))
+  if (asked.length > 0 && audiences.length === 0) return { kind: 'rejected' }
+  return { kind: 'authenticated', user, audiences }
+}
+
+function readUser(user: Fields): UserInfo {
   const extra = asObject(member(user, 'extra') ?? {}, 'status.user.extra')
   return {
-    kind: 'authenticated',
-    audiences,
-    user: {
-      username: optionalString(user, 'username', 'status.user.username'),
-      uid: optionalString(user, 'uid', 'status.user.uid'),
-      groups: stringList(user, 'groups', 'status.user.groups', 100_000),
-      extra: new Map(Object.keys(extra).map((key) => [key, stringList(extra, key, 'status.user.extra', 100_000)])),
-    },
+    username: optionalString(user, 'username', 'status.user.username'),
+    uid: optionalString(user, 'uid', 'status.user.uid'),
+    groups: stringList(user, 'groups', 'status.user.groups', 100_000),
+    extra: new Map(Object.keys(extra).map((key) => [key, stringList(extra, key, 'status.user.extra', 100_000)])),
   }
 }
 

@@ -64,7 +64,8 @@ test('__proto__ is a key like any other', () => {
   assert.equal(({} as { admin?: boolean }).admin, undefined)
 })
 
-test('a megabyte of brackets is only that', () => {
-  const depth = 500_000
-  assert.notEqual(parseJson('['.repeat(depth) + ']'.repeat(depth)), undefined)
+test('T-W15 nesting is read to a depth of 64, and a megabyte of brackets is refused like any deeper text', () => {
+  const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth)
+  assert.notEqual(parseJson(nested(64)), undefined)
+  for (const depth of [65, 500_000]) assert.equal(parseJson(nested(depth)), undefined)
 })
