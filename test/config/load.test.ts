@@ -1,0 +1,498 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { listOptions, type Option } from '../../src/config/options.ts'
+import { configSchema } from '../../src/config/schema.ts'
+import { load, mistakes, problemsOf, VALID } from './support.ts'
+
+const NO_CERTIFICATE = [
+  'server.tls.certFile: missing: set it or pass --tls-cert-file FILE',
+  'server.tls.keyFile: missing: set it or pass --tls-private-key-file FILE',
+]
+const NO_SOURCE =
+  'authenticators: no source of identities: name at least one, or pass --keystone-url URL or --token-file FILE'
+
+describe('defaults', () => {
+  test('are what the reference says, and durations are milliseconds', () => {
+    assert.deepEqual(load(VALID), {
+      server: {
+        listen: '0.0.0.0:8443',
+        tls: { certFile: 'tls.crt', keyFile: 'tls.key', clientNames: [] },
+        limits: {
+          bodyBytes: 1_048_576,
+          headerBytes: 16_384,
+          connections: 1024,
+          requests: 1024,
+          requestTimeout: 15_000,
+          deadline: 20_000,
+          idleTimeout: 120_000,
+          handshakeTimeout: 10_000,
+        },
+        drain: 20_000,
+      },
+      admin: { listen: '127.0.0.1:9443' },
+      authenticators: [
+        { tokenFile: { path: 'tokens.csv', name: 'token-file' } },
+        {
+          keystone: {
+            url: 'https://keystone.example:5000/v3',
+            name: 'keystone',
+            caMode: 'replace',
+            timeout: 8_000,
+            connections: 32,
+            queue: 1024,
+            usernameFormat: '%n',
+            scopes: ['project'],
+            methods: [],
+            maxGroups: 1000,
+            userAgent: [],
+          },
+        },
+      ],
+      identity: { usernamePrefix: '', groupPrefix: '', reservedGroups: 'drop', allowReserved: [] },
+      audiences: [],
+      cache: { ttl: 30_000, negativeTtl: 10_000, entries: 10_000 },
+      webhook: { tokenLength: 16_384, explainRefusals: false },
+      kubernetes: { authenticationCacheTtl: 120_000 },
+      logging: { level: 'decision', format: 'auto' },
+    })
+  })
+
+  test('are made anew each time: nobody changes them for the next', () => {
+    const first = load(VALID)
+    assert.notEqual(load(VALID).audiences, first.audiences)
+    assert.notEqual(load(VALID).server.limits, first.server.limits)
+  })
+
+  test('hold without a file, when flags say the rest', () => {
+    const flags = { 'tls-cert-file': 'c', 'tls-private-key-file': 'k', 'keystone-url': 'https://k.example/v3' }
+    const config = load(undefined, { flags })
+    assert.equal(config.server.tls.certFile, 'c')
+    assert.equal(config.authenticators[0]?.keystone?.url, 'https://k.example/v3')
+  })
+})
+
+describe('flags beat environment beat file', () => {
+  const file = { ...VALID, logging: { level: 'error' }, cache: { ttl: '1s' } }
+  const env = { ARCHWAY_LOG_LEVEL: 'warn', ARCHWAY_CACHE_TTL: '2s' }
+
+  test('one after the other', () => {
+    const level = (given: Parameters<typeof load>[1]): string => load(file, given).logging.level
+    assert.equal(level({}), 'error')
+    assert.equal(level({ env }), 'warn')
+    assert.equal(level({ env, flags: { 'log-level': 'debug' } }), 'debug')
+    assert.equal(level({ flags: { 'log-level': 'debug' } }), 'debug')
+  })
+
+  test('each value for itself', () => {
+    const config = load(file, { env, flags: { 'log-level': 'debug' } })
+    assert.equal(config.cache.ttl, 2_000)
+    assert.equal(config.cache.negativeTtl, 10_000)
+  })
+
+  test('an empty variable is none, an empty flag is what it says', () => {
+    assert.equal(load(file, { env: { ARCHWAY_LOG_LEVEL: '' } }).logging.level, 'error')
+    assert.match(mistakes(file, { flags: { 'log-level': '' } })[0] ?? '', /^logging\.level: /)
+  })
+
+  test('only variables of the schema are read', () => {
+    const config = load(VALID, { env: { ARCHWAY_AUDIENCES: 'a', PATH: '/bin', HOME: '/root', ARCHWAY_: 'x' } })
+    assert.deepEqual(config, load(VALID))
+  })
+
+  test('they go into sections the file leaves empty', () => {
+    const text = `logging:\nserver:\n  tls:\nauthenticators: [{ tokenFile: { path: a } }]\n`
+    const flags = { 'log-level': 'warn', 'tls-cert-file': 'c', 'tls-private-key-file': 'k' }
+    const config = load(text, { flags })
+    assert.equal(config.logging.level, 'warn')
+    assert.equal(config.server.tls.certFile, 'c')
+  })
+
+  test('a mistake in one of them is told at the path of the option', () => {
+    assert.match(mistakes(VALID, { env: { ARCHWAY_LISTEN: 'x' } })[0] ?? '', /^server\.listen: expected host:port/)
+    assert.match(mistakes(VALID, { flags: { 'cache-ttl': '5' } })[0] ?? '', /^cache\.ttl: expected a duration/)
+  })
+
+  test('where the file has something else in the place of a section, that is told', () => {
+    assert.deepEqual(mistakes({ ...VALID, logging: 5 }, { flags: { 'log-level': 'warn' } }), [
+      'logging: Invalid input: expected object, received number',
+    ])
+  })
+
+  test('the file that was handed in is not changed', () => {
+    const sources = { file: { path: 'p', text: JSON.stringify(VALID) } }
+    assert.equal(load(VALID, { flags: { 'keystone-url': 'https://other.example/v3' } }).authenticators.length, 2)
+    assert.equal(sources.file.text, JSON.stringify(VALID))
+  })
+
+  for (const option of listOptions().filter(({ flag, env }) => flag !== undefined || env !== undefined)) {
+    test(`${option.name} can be given as ${option.flag} and as ${option.env}`, () => {
+      assert.ok(option.flag !== undefined && option.env !== undefined)
+      const [text, value] = sample(option)
+      for (const given of [{ flags: { [option.flag]: text } }, { env: { [option.env]: text } }]) {
+        const config = load(VALID, given)
+        const at = option.path.map((part) => (part === '[]' ? sourceIndex(option) : part))
+        assert.deepEqual(valueAt(config, at), value)
+      }
+    })
+  }
+
+  function sample({ type, path }: Option): readonly [text: string, value: unknown] {
+    if (type.startsWith('`')) {
+      const last = type.split(', ').at(-1)?.replaceAll('`', '') ?? ''
+      return [last, last]
+    }
+    if (path.at(-1)?.toLowerCase().endsWith('ttl')) return ['7s', 7_000]
+    if (path.at(-1) === 'listen') return ['127.0.0.1:1', '127.0.0.1:1']
+    if (path.at(-1) === 'url') return ['https://other.example/v3', 'https://other.example/v3']
+    if (path.at(-1) === 'usernameFormat') return ['%n@%d', '%n@%d']
+    return ['other.pem', 'other.pem']
+  }
+})
+
+describe('flags of a source', () => {
+  const tls = { server: VALID.server }
+  const one = { ...tls, authenticators: [{ tokenFile: { path: 'a' } }, { keystone: { url: 'https://a.example/v3' } }] }
+  const two = {
+    ...tls,
+    authenticators: [
+      { keystone: { url: 'https://a.example/v3' } },
+      { keystone: { url: 'https://b.example/v3', name: 'b' } },
+    ],
+  }
+
+  test('go to the one source of their kind, and leave the others alone', () => {
+    const { authenticators } = load(one, {
+      flags: { 'keystone-ca-file': 'ca', 'keystone-url': 'https://c.example/v3' },
+    })
+    assert.equal(authenticators.length, 2)
+    assert.equal(authenticators[0]?.tokenFile?.path, 'a')
+    assert.equal(authenticators[1]?.keystone?.caFile, 'ca')
+    assert.equal(authenticators[1]?.keystone?.url, 'https://c.example/v3')
+  })
+
+  test('make a source where there is none, behind those of the file', () => {
+    const file = { ...tls, authenticators: [{ tokenFile: { path: 'a' } }] }
+    const flags = { 'keystone-ca-file': 'ca', 'keystone-url': 'https://c.example/v3', 'keystone-username-format': '%i' }
+    const { authenticators } = load(file, { flags })
+    assert.deepEqual(Object.keys(authenticators[1] ?? {}), ['keystone'])
+    assert.equal(authenticators[1]?.keystone?.caFile, 'ca')
+    assert.equal(authenticators[1]?.keystone?.usernameFormat, '%i')
+    assert.equal(authenticators.length, 2)
+  })
+
+  test('of both kinds make both, the token file first, as in the schema', () => {
+    const env = { ARCHWAY_TOKEN_FILE: 't', ARCHWAY_KEYSTONE_URL: 'https://c.example/v3' }
+    assert.deepEqual(
+      load(tls, { env }).authenticators.flatMap((source) => Object.keys(source)),
+      ['tokenFile', 'keystone'],
+    )
+  })
+
+  test('that only add to a source need one', () => {
+    assert.deepEqual(mistakes(tls, { flags: { 'keystone-ca-file': 'ca' } }), [
+      'authenticators: --keystone-ca-file: there is no keystone source it could belong to',
+      'authenticators: no source of identities: name at least one, such as --keystone-url URL or --token-file FILE',
+    ])
+  })
+
+  test('with several sources of the kind belong to none, and the message says how they were given', () => {
+    assert.deepEqual(mistakes(two, { flags: { 'keystone-url': 'https://c.example/v3' } }), [
+      'authenticators: --keystone-url: there are several keystone sources; edit the file',
+    ])
+    assert.deepEqual(mistakes(two, { env: { ARCHWAY_KEYSTONE_CA_FILE: 'ca' } }), [
+      'authenticators: ARCHWAY_KEYSTONE_CA_FILE: there are several keystone sources; edit the file',
+    ])
+  })
+
+  test('do not hide that the file has something else in place of the sources', () => {
+    assert.deepEqual(
+      mistakes({ ...tls, authenticators: 'all' }, { flags: { 'keystone-url': 'https://c.example/v3' } }),
+      ['authenticators: Invalid input: expected array, received string'],
+    )
+  })
+})
+
+describe('all mistakes are told at once, each with its place', () => {
+  test('in a file with many', () => {
+    const text = `server:
+  listn: 0.0.0.0:8443
+  tls:
+    certFile: ""
+    clientNames: kube-apiserver
+  limits: { bodyBytes: 5, deadline: 40s }
+authenticators:
+  - keystone:
+      url: keystone.example
+      scopes: [project, galaxy]
+  - tokenfile: { path: x }
+  - {}
+cache: 30s
+loging: {}
+`
+    const told = problemsOf(text).map(({ path, line, column }) => `${line}:${column} ${path}`)
+    assert.deepEqual(told.sort(), [
+      '10:25 authenticators[0].keystone.scopes[1]',
+      '11:5 authenticators[1]',
+      '11:5 authenticators[1].tokenfile',
+      '12:5 authenticators[2]',
+      '13:1 cache',
+      '14:1 loging',
+      '2:3 server.listn',
+      '3:3 server.tls.keyFile',
+      '4:5 server.tls.certFile',
+      '5:5 server.tls.clientNames',
+      '6:13 server.limits.bodyBytes',
+      '6:27 server.limits.deadline',
+      '9:7 authenticators[0].keystone.url',
+    ])
+  })
+
+  test('what is missing is told once, with the flag that sets it', () => {
+    for (const file of [undefined, '', '# nothing\n', '{}', 'null']) {
+      assert.deepEqual([...mistakes(file)].sort(), [NO_SOURCE, ...NO_CERTIFICATE], String(file))
+    }
+    assert.deepEqual(mistakes('authenticators:\nserver: { tls: { certFile: a, keyFile: b } }'), [NO_SOURCE])
+    assert.deepEqual(mistakes({ ...VALID, server: { tls: { certFile: 'a', keyFile: null } } }), NO_CERTIFICATE.slice(1))
+    assert.deepEqual(mistakes({ ...VALID, authenticators: [{ keystone: {} }] }), [
+      'authenticators[0].keystone.url: missing; expected string',
+    ])
+  })
+
+  test('a document that is no mapping is one mistake', () => {
+    for (const text of ['[]', 'text', '5', '- a', '"server: {}"']) {
+      assert.match(mistakes(text).join(), /^: Invalid input: expected object, received \w+$/)
+    }
+  })
+
+  const suggestions: readonly [text: string, message: string][] = [
+    ['sever: {}', 'sever: unknown key; did you mean server?'],
+    ['Server: {}', 'Server: unknown key; did you mean server?'],
+    ['server: { tls: { cert_file: x } }', 'server.tls.cert_file: unknown key; did you mean certFile?'],
+    ['server: { tls: { clientCaFile: x } }', 'server.tls.clientCaFile: unknown key; did you mean clientCAFile?'],
+    ['cache: { TTL: 1s }', 'cache.TTL: unknown key; did you mean ttl?'],
+    ['cache: { lifetime: 1s }', 'cache.lifetime: unknown key; known here: ttl, negativeTtl, entries'],
+    ['authenticators: [{ ldap: {} }]', 'authenticators[0].ldap: unknown key; known here: tokenFile, keystone'],
+    ['authenticators: [{ keystone: { ur: x } }]', 'authenticators[0].keystone.ur: unknown key; did you mean url?'],
+    [
+      '"a.b": 1',
+      'a.b: unknown key; known here: server, admin, authenticators, identity, audiences, cache, webhook, kubernetes, logging',
+    ],
+  ]
+  for (const [text, message] of suggestions) {
+    test(`a key that is unknown: ${text}`, () => assert.ok(mistakes(text).includes(message), mistakes(text).join('\n')))
+  }
+
+  test('T-H13 names of Object.prototype are unknown keys like any other', () => {
+    for (const key of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
+      const text = `${key}: { server: {} }\nserver: { ${key}: { tls: { certFile: x } } }\nauthenticators: [{ ${key}: {} }]`
+      const paths = problemsOf(text).map(({ path, line }) => `${line} ${path}`)
+      for (const path of [`1 ${key}`, `2 server.${key}`, `3 authenticators[0].${key}`]) {
+        assert.ok(paths.includes(path), paths.join())
+      }
+    }
+    assert.equal(Reflect.get({}, 'tls'), undefined)
+  })
+
+  test('no value of the file is in a message', () => {
+    const secret = 'canary-5ca1ab1e'
+    const file = {
+      server: { listen: secret, tls: { certFile: 'a', keyFile: 'b' }, limits: { bodyBytes: secret } },
+      authenticators: [{ keystone: { url: `https://user:${secret}@k.example/v3`, caMode: secret, timeout: secret } }],
+      logging: { level: secret },
+    }
+    assert.ok(!mistakes(file).join().includes(secret), mistakes(file).join('\n'))
+  })
+})
+
+describe('what is not YAML, or not safely so', () => {
+  const broken: readonly [name: string, text: string, message: RegExp, line: number | undefined][] = [
+    ['a key that stands twice', 'cache: {}\nserver: {}\ncache: {}', /^Map keys must be unique$/, 3],
+    ['a key that stands twice deep inside', 'cache:\n  ttl: 1s\n  ttl: 2s', /^Map keys must be unique$/, 3],
+    ['a key that stands twice as __proto__', '__proto__: 1\n__proto__: 2', /^Map keys must be unique$/, 2],
+    ['tabs', 'cache:\n\tttl: 1s', /tab/i, 2],
+    ['half a list', 'audiences: [a', /./, 1],
+    ['an unknown tag', 'audiences: !!js/function x', /^Unresolved tag/, 1],
+    ['two documents', 'cache: {}\n---\nserver: {}', /^a second document begins here; the configuration is one$/, 2],
+    ['an alias without an anchor', 'cache:\n  ttl: *other', /^no anchor &other stands before this alias$/, 2],
+    ['an alias before its anchor', 'audiences: [*a, &a x]', /^no anchor &a stands before this alias$/, 1],
+  ]
+  for (const [name, text, message, line] of broken) {
+    test(name, () => {
+      const [problem] = problemsOf(text)
+      assert.equal(problem?.path, '')
+      assert.match(problem?.message ?? '', message)
+      assert.equal(problem?.line, line)
+    })
+  }
+
+  test('T-W15 aliases of aliases of aliases', () => {
+    const bomb = ['a0: &a0 [x,x,x,x,x,x,x,x,x,x]']
+    for (let i = 1; i < 10; i++)
+      bomb.push(
+        `a${i}: &a${i} [${Array(10)
+          .fill(`*a${i - 1}`)
+          .join()}]`,
+      )
+    assert.match(mistakes(bomb.join('\n')).join(), /^: Excessive alias count/)
+  })
+
+  test('T-W15 a node that holds itself', () => {
+    assert.ok(mistakes('authenticators: &a [*a]').length > 0)
+    assert.ok(mistakes('server: &a { tls: *a }').length > 0)
+    assert.ok(mistakes(`${JSON.stringify(VALID)}\n`.replace('{', '{ "x": &a { y: *a },')).length > 0)
+  })
+
+  test('anchors as people use them are fine', () => {
+    const text = `
+server: { tls: { certFile: &dir /etc/tls, keyFile: *dir } }
+authenticators:
+  - keystone: &k { url: https://a.example/v3, caFile: *dir }
+`
+    assert.equal(load(text).authenticators[0]?.keystone?.caFile, '/etc/tls')
+  })
+
+  test('a byte order mark and the line ends of Windows are fine', () => {
+    assert.deepEqual(load(`\ufeff${JSON.stringify(VALID, null, 2).replaceAll('\n', '\r\n')}`), load(VALID))
+  })
+})
+
+describe('one value asks something of another', () => {
+  const cases: readonly [name: string, over: object, told: readonly string[]][] = [
+    [
+      'names of callers without a CA',
+      { server: { tls: { ...VALID.server.tls, clientNames: ['kube-apiserver'] } } },
+      ['server.tls.clientNames: names of callers are checked only with `clientCAFile`'],
+    ],
+    [
+      'names of callers with a CA',
+      { server: { tls: { ...VALID.server.tls, clientNames: ['kube-apiserver'], clientCAFile: 'ca' } } },
+      [],
+    ],
+    ['no names and no CA', { server: { tls: { ...VALID.server.tls, clientNames: [] } } }, []],
+    [
+      'a client certificate without its key',
+      { authenticators: [{ keystone: { url: 'https://a.example/v3', clientCertFile: 'c' } }] },
+      ['authenticators[0].keystone.clientCertFile: clientCertFile and clientKeyFile go together'],
+    ],
+    [
+      'a key without its client certificate',
+      { authenticators: [{ keystone: { url: 'https://a.example/v3', clientKeyFile: 'k' } }] },
+      ['authenticators[0].keystone.clientCertFile: clientCertFile and clientKeyFile go together'],
+    ],
+    [
+      'both',
+      { authenticators: [{ keystone: { url: 'https://a.example/v3', clientKeyFile: 'k', clientCertFile: 'c' } }] },
+      [],
+    ],
+    [
+      'two sources with one name, by default',
+      { authenticators: [{ tokenFile: { path: 'a' } }, { tokenFile: { path: 'b' } }] },
+      ['authenticators[1].tokenFile.name: a second source called token-file: give it a name of its own'],
+    ],
+    [
+      'two sources with one name, across kinds',
+      {
+        authenticators: [
+          { tokenFile: { path: 'a', name: 'x' } },
+          { keystone: { url: 'https://a.example/v3', name: 'x' } },
+        ],
+      },
+      ['authenticators[1].keystone.name: a second source called x: give it a name of its own'],
+    ],
+    [
+      'two sources of a kind with names of their own',
+      { authenticators: [{ tokenFile: { path: 'a', name: 'x' } }, { tokenFile: { path: 'b' } }] },
+      [],
+    ],
+    [
+      'a source of no kind',
+      { authenticators: [{}] },
+      ['authenticators[0]: expected exactly one of tokenFile, keystone'],
+    ],
+    [
+      'a source of two kinds',
+      { authenticators: [{ tokenFile: { path: 'a' }, keystone: { url: 'https://a.example/v3' } }] },
+      ['authenticators[0]: expected exactly one of tokenFile, keystone'],
+    ],
+    [
+      'no source',
+      { authenticators: [] },
+      ['authenticators: no source of identities: name at least one, such as --keystone-url URL or --token-file FILE'],
+    ],
+  ]
+  for (const [name, over, told] of cases) {
+    test(name, () => {
+      const file = { ...VALID, ...over }
+      if (told.length === 0) assert.doesNotThrow(() => load(file))
+      else assert.deepEqual(mistakes(file), told)
+    })
+  }
+})
+
+describe('a wrong type is told at its path and line', () => {
+  const WRONG: Readonly<Record<string, readonly unknown[]>> = {
+    text: [5, true, ['a'], { a: 1 }, null],
+    number: ['5', 1.5, true, [1], null, -1],
+    'true or false': ['true', 1, null, []],
+    list: ['a', 5, { a: 1 }, [5], [['a']], [null], [''], null],
+    values: ['bogus', '', 5, null, ['a']],
+  }
+
+  for (const option of listOptions()) {
+    const kind = option.type.startsWith('list') ? 'list' : option.type.startsWith('`') ? 'values' : option.type
+    test(option.name, () => {
+      const wrong = WRONG[kind]
+      assert.ok(wrong !== undefined, `no wrong values for ${option.type}`)
+      for (const value of wrong) {
+        const tls = { ...VALID.server.tls, clientCAFile: 'ca.pem' }
+        const copy: unknown = structuredClone({ ...VALID, server: { tls } })
+        const at = option.path.map((part) => (part === '[]' ? sourceIndex(option) : part))
+        setAt(copy, at, value)
+        const path = at.reduce<string>(
+          (text, part) => (typeof part === 'number' ? `${text}[${part}]` : text === '' ? part : `${text}.${part}`),
+          '',
+        )
+        const text = JSON.stringify(copy, null, 2)
+        const all = problemsOf(text)
+        const told = all.filter((problem) => problem.path === path || problem.path.startsWith(`${path}[`))
+        assert.equal(told.length, 1, `${JSON.stringify(value)}: ${JSON.stringify(all)}`)
+        const [problem] = told
+        assert.notEqual(problem?.message, '')
+        if (problem?.path === path) {
+          assert.ok(text.split('\n')[(problem.line ?? 0) - 1]?.includes(`"${option.path.at(-1)}":`), `${problem.line}`)
+        }
+        assert.ok((problem?.line ?? 0) > 0)
+      }
+    })
+  }
+
+  test('of a section, too', () => {
+    for (const [key, schema] of Object.entries(configSchema.shape)) {
+      for (const value of [5, 'text', [5]]) {
+        const paths = problemsOf({ ...VALID, [key]: value }).map(({ path }) => path)
+        assert.ok(
+          paths.some((path) => path === key || path === `${key}[0]`),
+          `${key}: ${paths}`,
+        )
+      }
+      assert.ok(schema !== undefined)
+    }
+  })
+})
+
+function sourceIndex({ path }: Option): number {
+  return path[2] === 'tokenFile' ? 0 : 1
+}
+
+function setAt(root: unknown, path: readonly (string | number)[], value: unknown): void {
+  let node = root as Record<string | number, unknown>
+  for (const part of path.slice(0, -1)) {
+    node[part] ??= {}
+    node = node[part] as typeof node
+  }
+  node[path.at(-1) ?? ''] = value
+}
+
+function valueAt(root: unknown, path: readonly (string | number)[]): unknown {
+  return path.reduce<unknown>((node, part) => (node as Record<string | number, unknown>)[part], root)
+}

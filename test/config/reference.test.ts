@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { z } from 'zod'
+import { knownKeys, listOptions } from '../../src/config/options.ts'
+import { configJsonSchema, configReference } from '../../src/config/reference.ts'
+import { configSchema, optionRegistry } from '../../src/config/schema.ts'
+import { load, VALID } from './support.ts'
+
+interface Leaf {
+  readonly name: string
+  readonly schema: z.ZodType
+}
+
+/** Every leaf of the schema, found without the list of options that is under test. */
+function* leaves(schema: z.core.$ZodType, name: string): Generator<Leaf> {
+  if (optionRegistry.has(schema as z.ZodType)) {
+    yield { name, schema: schema as z.ZodType }
+    return
+  }
+  let inner = schema
+  while (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault || inner instanceof z.ZodOptional) {
+    inner = inner.unwrap() as z.core.$ZodType
+  }
+  if (inner instanceof z.ZodObject) {
+    for (const [key, member] of Object.entries(inner.shape)) {
+      yield* leaves(member as z.core.$ZodType, name === '' ? key : `${name}.${key}`)
+    }
+  } else if (inner instanceof z.ZodArray && inner.element instanceof z.ZodObject) {
+    yield* leaves(inner.element, `${name}[]`)
+  } else {
+    yield { name, schema: schema as z.ZodType }
+  }
+}
+
+const found = [...leaves(configSchema, '')]
+const options = listOptions()
+
+describe('options', () => {
+  for (const { name, schema } of found) {
+    test(`${name} is registered, and described in sentences`, () => {
+      assert.ok(optionRegistry.has(schema), 'wrap it in option(…)')
+      assert.match(schema.description ?? '', /^[A-Z`].{5,}\.$/)
+    })
+  }
+
+  test('are all listed, in the order of the schema', () => {
+    assert.deepEqual(
+      options.map(({ name }) => name),
+      found.map(({ name }) => name),
+    )
+    assert.ok(options.length > 40)
+  })
+
+  test('have flags and variables of their own', () => {
+    for (const key of ['flag', 'env', 'name'] as const) {
+      const given = options.flatMap((option) => option[key] ?? [])
+      assert.equal(new Set(given).size, given.length, key)
+    }
+  })
+
+  test('have flags and variables that look like some, and a word for the value', () => {
+    for (const { name, flag, env, value } of options) {
+      if (flag !== undefined) assert.match(flag, /^[a-z]+(-[a-z]+)*$/, name)
+      if (env !== undefined) assert.match(env, /^ARCHWAY_[A-Z]+(_[A-Z]+)*$/, name)
+      assert.match(value, /^[A-Z]+$/)
+      if (flag !== undefined) assert.notEqual(value, 'VALUE', name)
+    }
+  })
+
+  test('that can be given as text are text: a flag for a number or a list could never be right', () => {
+    for (const { name, flag, env, type } of options) {
+      if (flag !== undefined || env !== undefined) assert.match(type, /^(text|`.*`)$/, name)
+    }
+  })
+
+  test('have the default that is used', () => {
+    for (const { name, defaultValue, required } of options) {
+      if (required) assert.equal(defaultValue, undefined, name)
+    }
+    const without = options.filter(({ defaultValue, required }) => defaultValue === undefined && !required)
+    for (const { name } of without) assert.match(name, /File$/)
+    // Written out, the defaults give what leaving them out gives.
+    const [tokenFile, keystone] = VALID.authenticators
+    const withAll = {
+      ...treeOf('', {}),
+      server: { ...treeOf('server', {}), tls: { ...VALID.server.tls, clientNames: [] } },
+      authenticators: [
+        { tokenFile: treeOf('authenticators[].tokenFile', tokenFile.tokenFile) },
+        { keystone: treeOf('authenticators[].keystone', keystone.keystone) },
+      ],
+    }
+    assert.deepEqual(load(withAll), load(VALID))
+  })
+
+  function treeOf(section: string, base: object): Record<string, unknown> {
+    const tree: Record<string, unknown> = { ...base }
+    for (const { name, defaultValue } of options) {
+      if (defaultValue === undefined || (section !== '' && !name.startsWith(`${section}.`))) continue
+      const keys = name.slice(section === '' ? 0 : section.length + 1).split('.')
+      if (keys[0]?.endsWith('[]')) continue
+      let node = tree
+      for (const key of keys.slice(0, -1)) {
+        node[key] ??= {}
+        node = node[key] as Record<string, unknown>
+      }
+      node[keys.at(-1) ?? ''] = defaultValue
+    }
+    return tree
+  }
+
+  test('know the keys beside them', () => {
+    assert.deepEqual(knownKeys([]), Object.keys(configSchema.shape))
+    assert.deepEqual(knownKeys(['authenticators', '0']), ['tokenFile', 'keystone'])
+    assert.deepEqual(knownKeys(['authenticators', '3', 'tokenFile']), ['path', 'name'])
+    assert.deepEqual(knownKeys(['cache']), ['ttl', 'negativeTtl', 'entries'])
+    for (const path of [['cache', 'ttl'], ['audiences', '0'], ['nothing'], ['__proto__'], ['cache', 'constructor']]) {
+      assert.deepEqual(knownKeys(path), [], path.join())
+    }
+  })
+})
+
+describe('the reference page', () => {
+  const page = configReference()
+
+  test('has every option once, in its section, with default, flag, variable and meaning', () => {
+    const rows = new Map<string, string>()
+    let section = ''
+    for (const line of page.split('\n')) {
+      section = /^## (.*)$/.exec(line)?.[1] ?? section
+      const [, key] = /^\| `(\w+)` \|/.exec(line) ?? []
+      if (key === undefined) continue
+      const name = section === 'top level' ? key : `${section}.${key}`
+      assert.ok(!rows.has(name), `${name} stands twice`)
+      rows.set(name, line)
+    }
+    assert.deepEqual([...rows.keys()].sort(), options.map(({ name }) => name).sort())
+    for (const { name, description, flag, env, defaultValue, required } of options) {
+      const row = rows.get(name) ?? ''
+      assert.ok(row.includes(description.replaceAll('|', '\\|')), name)
+      if (flag !== undefined) assert.ok(row.includes(`\`--${flag}\``), name)
+      if (env !== undefined) assert.ok(row.includes(`\`${env}\``), name)
+      assert.equal(row.includes('| required |'), required, name)
+      if (typeof defaultValue === 'number') assert.ok(row.includes(`\`${defaultValue}\``), name)
+      assert.equal(row.split(/(?<!\\)\|/).length, 7, `${name}: five cells`)
+    }
+  })
+
+  test('shows an empty text as a value, and a duration as it is written', () => {
+    assert.match(page, /\| `usernamePrefix` \| text \| `""` \|/)
+    assert.match(page, /\| `ttl` \| text \| `30s` \|/)
+    assert.match(page, /\| `clientNames` \| list of text \| `\[\]` \|/)
+    assert.match(page, /\| `level` \| `error`, `warn`, `info`, `decision`, `debug` \| `decision` \|/)
+  })
+
+  test('comes out the same each time', () => assert.equal(configReference(), page))
+})
+
+describe('the JSON Schema', () => {
+  interface Schema {
+    readonly $schema?: string
+    readonly title?: string
+    readonly type?: string
+    readonly properties?: Readonly<Record<string, Schema>>
+    readonly items?: Schema
+    readonly required?: readonly string[]
+    readonly additionalProperties?: boolean
+    readonly description?: string
+    readonly default?: unknown
+    readonly enum?: readonly unknown[]
+  }
+  const schema = configJsonSchema() as Schema
+
+  function* walk(node: Schema, name: string): Generator<readonly [string, Schema]> {
+    yield [name, node]
+    for (const [key, member] of Object.entries(node.properties ?? {})) {
+      yield* walk(member, name === '' ? key : `${name}.${key}`)
+    }
+    if (node.items?.type === 'object') yield* walk(node.items, `${name}[]`)
+  }
+  const nodes = new Map(walk(schema, ''))
+
+  test('is of draft 2020-12, has a title and is plain JSON', () => {
+    assert.equal(schema.$schema, 'https://json-schema.org/draft/2020-12/schema')
+    assert.equal(schema.title, 'Archway configuration')
+    assert.deepEqual(JSON.parse(JSON.stringify(schema)), schema)
+  })
+
+  test('covers every option, with its description and default', () => {
+    for (const { name, description, defaultValue } of options) {
+      const node = nodes.get(name)
+      assert.ok(node !== undefined, name)
+      assert.equal(node.description, description, name)
+      assert.deepEqual(node.default, defaultValue, name)
+    }
+  })
+
+  test('has nothing beside the options and their sections', () => {
+    const names = options.map(({ name }) => name)
+    for (const [name, { type }] of nodes) {
+      const isSection =
+        name === '' || names.some((option) => option.startsWith(`${name}.`) || option.startsWith(`${name}[]`))
+      assert.ok(names.includes(name) || isSection, name)
+      assert.ok(['object', 'array', 'string', 'integer', 'boolean'].includes(type ?? ''), `${name}: ${type}`)
+    }
+  })
+
+  test('lets no unknown key pass anywhere', () => {
+    for (const [name, { type, additionalProperties }] of nodes) {
+      if (type === 'object') assert.equal(additionalProperties, false, name)
+    }
+  })
+
+  test('demands what has no default and no flag that could set it instead', () => {
+    assert.deepEqual(schema.required, ['authenticators'])
+    assert.deepEqual(nodes.get('authenticators[].keystone')?.required, ['url'])
+    assert.deepEqual(nodes.get('authenticators[].tokenFile')?.required, ['path'])
+    for (const name of ['server', 'server.tls', 'cache', 'identity']) assert.equal(nodes.get(name)?.required, undefined)
+  })
+})

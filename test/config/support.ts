@@ -1,0 +1,47 @@
+/**
+ * Configurations for tests, and what is wrong with them.
+ *
+ * @module
+ */
+import assert from 'node:assert/strict'
+import { type ConfigSources, loadConfig } from '../../src/config/load.ts'
+import type { Config } from '../../src/config/schema.ts'
+import { InvalidDocumentError, type Problem } from '../../src/errors.ts'
+
+/** The least that is valid, with one source of each kind. */
+export const VALID = {
+  server: { tls: { certFile: 'tls.crt', keyFile: 'tls.key' } },
+  authenticators: [{ tokenFile: { path: 'tokens.csv' } }, { keystone: { url: 'https://keystone.example:5000/v3' } }],
+} as const
+
+export interface Given extends Omit<ConfigSources, 'file' | 'flags'> {
+  readonly flags?: Readonly<Record<string, string>>
+}
+
+export function load(file: string | object | undefined, { flags = {}, ...given }: Given = {}): Config {
+  const text = typeof file === 'string' ? file : JSON.stringify(file, null, 2)
+  return loadConfig({
+    file: file === undefined ? undefined : { path: 'archway.yaml', text },
+    flags: new Map(Object.entries(flags)),
+    ...given,
+  })
+}
+
+/** Everything that is wrong; fails where nothing is, or where it is told as anything but one InvalidDocumentError. */
+export function problemsOf(file: string | object | undefined, given: Given = {}): readonly Problem[] {
+  try {
+    load(file, given)
+  } catch (thrown) {
+    assert.ok(thrown instanceof InvalidDocumentError, String(thrown))
+    assert.equal(thrown.code, 'config_invalid')
+    assert.equal(thrown.where, file === undefined ? 'configuration' : 'archway.yaml')
+    assert.ok(thrown.problems.length > 0)
+    return thrown.problems
+  }
+  assert.fail('the configuration was accepted')
+}
+
+/** `path: message` of each. */
+export function mistakes(file: string | object | undefined, given: Given = {}): readonly string[] {
+  return problemsOf(file, given).map(({ path, message }) => `${path}: ${message}`)
+}

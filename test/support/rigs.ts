@@ -1,0 +1,5 @@
+/** The rigs as tests use them; how each is run is the business of test/rigs/. */
+
+export { type KeystoneRig, keystoneRig, startKeystone } from '../rigs/keystone.ts'
+export { type KubeApiserverRig, startKubeApiserver } from '../rigs/kube-apiserver.ts'
+export { freePorts } from '../rigs/script.ts'

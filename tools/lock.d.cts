@@ -1,0 +1,2 @@
+/** Types of lock.cjs. */
+export declare function withLock<Result>(folder: string, work: () => Promise<Result>): Promise<Result>

@@ -1,0 +1,18 @@
+/** Types of what tests use of setup.cjs. */
+interface Lock {
+  readonly packages?: object
+}
+
+export declare function chooseNode(machine: {
+  readonly named: string | undefined
+  readonly range: string
+  readonly platform: string
+  readonly arch: string
+  readonly version: string
+}): { readonly kind: 'named' | 'pinned' | 'this' | 'none'; readonly reason?: string }
+
+export declare function isInstalled(lock: Lock, installed: Lock, platform: string, arch: string): boolean
+
+export declare function satisfies(version: string, range: string): boolean
+
+export declare function stampOf(lockText: string, platform: string, arch: string): string
