@@ -28,19 +28,23 @@ function readOr(file, otherwise) {
   }
 }
 
-/** Does npm's own record of an install (made by hand, say) hold just what the lock asks of this platform? */
-function isInstalled(lock, installed, platform = process.platform, arch = process.arch) {
+/** What of `lock` npm's own record of an install lacks on this platform, or has in another version. */
+function missingFrom(installed, lock, platform = process.platform, arch = process.arch) {
   const { packages = {} } = installed
-  const names = Object.keys(lock.packages).filter((name) => name !== '')
-  if (Object.keys(packages).some((name) => lock.packages[name] === undefined)) return false
-  return names.every((name) => {
-    const wanted = lock.packages[name]
-    const found = packages[name]
-    if (found !== undefined) return found.version === wanted.version && found.integrity === wanted.integrity
-    // An optional package may be missing, unless it is plainly the one for this platform.
-    const isForUs = wanted.os?.includes(platform) && wanted.cpu?.includes(arch) && wanted.libc === undefined
-    return wanted.optional === true && !isForUs
-  })
+  const isForUs = ({ os, cpu, libc = ['glibc'] }) =>
+    os?.includes(platform) && cpu?.includes(arch) && libc.includes('glibc')
+  return Object.entries(lock.packages)
+    .filter(([name, wanted]) => {
+      const found = packages[name]
+      // An optional package may be missing, unless it is plainly the one for this platform.
+      if (found === undefined) return name !== '' && (wanted.optional !== true || isForUs(wanted))
+      return found.version !== wanted.version || ![undefined, found.integrity].includes(wanted.integrity)
+    })
+    .map(([name]) => name)
+}
+
+function hasSurplus(installed, lock) {
+  return Object.keys(installed.packages || {}).some((name) => lock.packages[name] === undefined)
 }
 
 function isCurrent(folder) {
@@ -48,10 +52,16 @@ function isCurrent(folder) {
   const stampFile = join(folder, 'node_modules/.archway-stamp')
   const stamp = stampOf(lockText)
   if (readOr(stampFile, '') === stamp) return true
-  const installed = readOr(join(folder, 'node_modules/.package-lock.json'), '{}')
-  if (!isInstalled(JSON.parse(lockText), JSON.parse(installed))) return false
+  // Installed by hand? Then npm's own record tells.
+  const lock = JSON.parse(lockText)
+  const installed = recordOf(folder)
+  if (missingFrom(installed, lock).length > 0 || hasSurplus(installed, lock)) return false
   fs.writeFileSync(stampFile, stamp)
   return true
+}
+
+function recordOf(folder) {
+  return JSON.parse(readOr(join(folder, 'node_modules/.package-lock.json'), '{}'))
 }
 
 /** Brings `folder`/node_modules to what its lock says; nothing when it is there. Two runs at once wait for each other. */
@@ -59,7 +69,7 @@ async function install(root, folder, title) {
   if (isCurrent(folder)) return
   await withLock(join(root, '.cache/setup.lock'), async () => {
     if (isCurrent(folder)) return // another run has just done it
-    const stamp = stampOf(fs.readFileSync(join(folder, 'package-lock.json'), 'utf8'))
+    const lockText = fs.readFileSync(join(folder, 'package-lock.json'), 'utf8')
     fs.rmSync(join(folder, 'node_modules/.archway-stamp'), { force: true })
     // Given in full, whatever this machine's npm is set to: scripts of strangers never run, nothing is left out.
     const flags = [
@@ -73,13 +83,26 @@ async function install(root, folder, title) {
     const [command, ...before] = npmCommand()
     const { status, output } = await step(title, command, [...before, 'ci', ...flags], {
       cwd: folder,
-      env: { ...process.env, npm_config_update_notifier: 'false' },
+      env: { ...process.env, npm_config_update_notifier: 'false', NODE_OPTIONS: nodeOptions() },
     })
     if (status === 127)
       throw new SetupError('npm is not installed: install it (Debian: apt-get install npm), then run this again')
     if (status !== 0) throw new SetupError(explainFailure(folder, output))
-    fs.writeFileSync(join(folder, 'node_modules/.archway-stamp'), stamp)
+    // npm says nothing of an optional package it could not bring.
+    const missing = missingFrom(recordOf(folder), JSON.parse(lockText))
+    if (missing.length > 0)
+      throw new SetupError(`npm ci did not bring ${missing.join(', ')} to ${folder}: run this again`)
+    fs.writeFileSync(join(folder, 'node_modules/.archway-stamp'), stampOf(lockText))
   })
+}
+
+/**
+ * npm leaves out optional packages that are not for the Node which runs it, and so, under Debian's, the native parts of
+ * our tools. They are for the project's Node: an older one tells npm that version.
+ */
+function nodeOptions(env = process.env) {
+  if (Number(process.versions.node.split('.')[0]) >= 22) return env.NODE_OPTIONS || ''
+  return `${env.NODE_OPTIONS || ''} --require ${JSON.stringify(join(__dirname, 'npm-node-version.cjs'))}`
 }
 
 /** npm's words, without the page of usage it adds, and what to do. */
@@ -164,4 +187,4 @@ function versionOf(node) {
   return status === 0 ? stdout.trim() : undefined
 }
 
-module.exports = { SetupError, chooseNode, install, isInstalled, projectNode, satisfies, stampOf }
+module.exports = { SetupError, chooseNode, hasSurplus, install, missingFrom, projectNode, satisfies, stampOf }

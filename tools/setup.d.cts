@@ -11,7 +11,9 @@ export declare function chooseNode(machine: {
   readonly version: string
 }): { readonly kind: 'named' | 'pinned' | 'this' | 'none'; readonly reason?: string }
 
-export declare function isInstalled(lock: Lock, installed: Lock, platform: string, arch: string): boolean
+export declare function hasSurplus(installed: Lock, lock: Lock): boolean
+
+export declare function missingFrom(installed: Lock, lock: Lock, platform: string, arch: string): string[]
 
 export declare function satisfies(version: string, range: string): boolean
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { CallLog } from '../context.ts'
 import type { HttpAnswer } from '../http.ts'
 import type { Renderer } from './answer.ts'
 import type { Connection } from './connection.ts'
@@ -11,6 +12,7 @@ import type { Budget, ServerLimits } from './limits.ts'
 import type { RefusalStatus, ServerObserver } from './observer.ts'
 
 export interface ServerCore {
+  readonly log: CallLog
   readonly desk: Desk
   readonly renderer: Renderer
   readonly limits: ServerLimits
@@ -26,7 +28,9 @@ export interface ServerCore {
 export function refuse(core: ServerCore, connection: Connection, answer: HttpAnswer, withoutBody = false): void {
   if (connection.phase === 'closing') return
   core.observer.requestRefused?.(answer.status as RefusalStatus)
-  const text = core.renderer.text(answer, core.nextId(), true)
+  const requestId = core.nextId()
+  core.log.debug({ requestId, status: answer.status, remoteAddress: connection.remoteAddress }, 'request refused')
+  const text = core.renderer.text(answer, requestId, true)
   const end = withoutBody ? text.length - answer.body.length : text.length
   connection.terminate(text.slice(0, end), core.now())
 }

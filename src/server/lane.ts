@@ -20,6 +20,8 @@ import { Exchange } from './exchange.ts'
 const END_OF_HEAD = '\r\n\r\n'
 /** Bytes sent ahead of an answer before we stop reading. */
 const AHEAD_BYTES = 16 * 1024
+/** A buffer costs more than the byte it may hold, so there are never more than this many. */
+const AHEAD_PIECES = 64
 
 /** What the lane needs beside the core. */
 export interface LaneOptions {
@@ -30,7 +32,7 @@ export interface LaneOptions {
 }
 
 /** A body under way. */
-interface Partial {
+interface Unfinished {
   readonly head: CanonicalHead
   readonly body: BodyBuffer
 }
@@ -43,7 +45,7 @@ export class Lane {
   /** The last head of this connection; the same client repeats itself. */
   #headText = ''
   #head: CanonicalHead | undefined
-  #partial: Partial | undefined
+  #unfinished: Unfinished | undefined
   /** The handler has a request. */
   #waiting = false
   /** Came while the handler had a request. */
@@ -62,18 +64,18 @@ export class Lane {
     socket.on('data', this.#onData)
     socket.on('end', this.#onEnd)
     socket.on('drain', this.#onDrain)
-    socket.on('close', () => this.#partial?.body.release())
+    socket.on('close', () => this.#unfinished?.body.release())
   }
 
   readonly #onData = (chunk: Buffer): void => {
     if (this.#waiting || this.#stalled) this.#keep(chunk)
-    else if (this.#partial !== undefined) this.#fill(this.#partial, chunk)
+    else if (this.#unfinished !== undefined) this.#fill(this.#unfinished, chunk)
     else this.#read(chunk)
   }
 
   /** With half a body: refused. With a request at the handler: given up, as Go and Node do; 'close' tells it. */
   readonly #onEnd = (): void => {
-    if (this.#partial !== undefined) this.#refuse(statusAnswer(400, ERROR_CODES.request_invalid.meaning))
+    if (this.#unfinished !== undefined) this.#refuse(statusAnswer(400, ERROR_CODES.request_invalid.meaning))
   }
 
   readonly #onDrain = (): void => {
@@ -126,19 +128,19 @@ export class Lane {
   #begin(head: CanonicalHead, piece: Buffer, now: number): void {
     this.#flush()
     this.#connection.enter('receiving', now)
-    this.#partial = { head, body: new BodyBuffer(head.length, this.#core.budget) }
-    this.#fill(this.#partial, piece)
+    this.#unfinished = { head, body: new BodyBuffer(head.length, this.#core.budget) }
+    this.#fill(this.#unfinished, piece)
   }
 
-  #fill(partial: Partial, chunk: Buffer): void {
-    const { head, body } = partial
+  #fill(unfinished: Unfinished, chunk: Buffer): void {
+    const { head, body } = unfinished
     const rest = head.length - body.length
     if (body.add(chunk.subarray(0, rest)) !== 'ok') {
       this.#refuse(overloadedAnswer(ERROR_CODES.overloaded.meaning))
       return
     }
     if (body.length < head.length) return
-    this.#partial = undefined
+    this.#unfinished = undefined
     const now = this.#core.now()
     const answered = this.#serve(head, body.bytes(), now, body)
     if (this.#connection.phase === 'closing') return
@@ -218,6 +220,7 @@ export class Lane {
   #keep(bytes: Buffer): void {
     this.#ahead.push(bytes)
     this.#aheadBytes += bytes.length
+    if (this.#ahead.length > AHEAD_PIECES) this.#ahead = [Buffer.concat(this.#ahead)]
     // Reading goes on until then: it is how we learn that the other side has gone.
     if (this.#aheadBytes > AHEAD_BYTES) this.#connection.socket.pause()
   }
@@ -234,8 +237,8 @@ export class Lane {
   }
 
   #refuse(answer: HttpAnswer): void {
-    this.#partial?.body.release()
-    this.#partial = undefined
+    this.#unfinished?.body.release()
+    this.#unfinished = undefined
     refuse(this.#core, this.#connection, answer)
   }
 

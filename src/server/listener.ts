@@ -79,6 +79,7 @@ export function createServer(options: ServerOptions): ArchwayServer {
   const paths = new Set(options.lanePaths)
   requireAuthorities(options.tls.clientNames)
   const core: ServerCore = {
+    log,
     desk: createDesk({ handler: options.handler, requests: limits.requests, log, observer }),
     renderer: createRenderer(now),
     limits,

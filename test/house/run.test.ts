@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { withLock } from '../../tools/lock.cjs'
-import { chooseNode, isInstalled, satisfies, stampOf } from '../../tools/setup.cjs'
+import { chooseNode, hasSurplus, missingFrom, satisfies, stampOf } from '../../tools/setup.cjs'
 
 const ROOT = dirname(dirname(import.meta.dirname))
 
@@ -118,26 +118,51 @@ describe('the choice of a Node', () => {
 
 describe('an install', () => {
   const entry = { version: '1.0.0', integrity: 'sha512-x' }
+  const optional = (os: string, cpu: string, libc?: string) => ({
+    ...entry,
+    optional: true,
+    os: [os],
+    cpu: [cpu],
+    ...(libc && { libc: [libc] }),
+  })
   const lock = {
     packages: {
       '': {},
       'node_modules/a': entry,
-      'node_modules/a-darwin-arm64': { ...entry, optional: true, os: ['darwin'], cpu: ['arm64'] },
-      'node_modules/a-linux-x64': { ...entry, optional: true, os: ['linux'], cpu: ['x64'] },
+      'node_modules/a-darwin-arm64': optional('darwin', 'arm64'),
+      'node_modules/a-linux-x64': optional('linux', 'x64'),
+      'node_modules/b-linux-x64-gnu': optional('linux', 'x64', 'glibc'),
+      'node_modules/b-linux-x64-musl': optional('linux', 'x64', 'musl'),
+      'node_modules/wasm-helper': { ...entry, optional: true },
     },
   }
-  const installed = { packages: { 'node_modules/a': entry, 'node_modules/a-linux-x64': entry } }
-  const isThere = (packages: object) => isInstalled(lock, { packages }, 'linux', 'x64')
+  const installed = {
+    'node_modules/a': entry,
+    'node_modules/a-linux-x64': entry,
+    'node_modules/b-linux-x64-gnu': entry,
+  }
+  const missing = (packages: object) => missingFrom({ packages }, lock, 'linux', 'x64')
 
-  it('is recognised when it was made by hand', () => {
-    assert.equal(isThere(installed.packages), true)
+  it('is complete with what this platform needs', () => {
+    assert.deepEqual(missing(installed), [])
+    assert.deepEqual(missing(lock.packages), [])
   })
 
-  it('is not trusted with another version, a missing package or one too many', () => {
-    assert.equal(isThere({ ...installed.packages, 'node_modules/a': { ...entry, version: '1.0.1' } }), false)
-    assert.equal(isThere({ 'node_modules/a': entry }), false)
-    assert.equal(isThere({ ...installed.packages, 'node_modules/b': entry }), false)
-    assert.equal(isInstalled(lock, {}, 'linux', 'x64'), false)
+  it('lacks what npm has silently left out', () => {
+    assert.deepEqual(missing({ 'node_modules/a': entry }), ['node_modules/a-linux-x64', 'node_modules/b-linux-x64-gnu'])
+    assert.equal(missingFrom({}, lock, 'linux', 'x64').length, 3)
+  })
+
+  it('lacks a package whose version or content is another', () => {
+    assert.deepEqual(missing({ ...installed, 'node_modules/a': { ...entry, version: '1.0.1' } }), ['node_modules/a'])
+    assert.deepEqual(missing({ ...installed, 'node_modules/a': { ...entry, integrity: 'sha512-y' } }), [
+      'node_modules/a',
+    ])
+  })
+
+  it('is not trusted with a package too many', () => {
+    assert.equal(hasSurplus({ packages: installed }, lock), false)
+    assert.equal(hasSurplus({ packages: { ...installed, 'node_modules/c': entry } }, lock), true)
   })
 
   it('bears the stamp of its lock and platform', () => {

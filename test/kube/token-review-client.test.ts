@@ -153,6 +153,21 @@ test('null is absent everywhere', async () => {
   }
 })
 
+test('200 to 206 are answers, and no other status is', async () => {
+  const good = answering({ authenticated: true, user: { username: 'u' } })
+  for (const [status, kind] of [
+    [200, 'authenticated'],
+    [206, 'authenticated'],
+    [207, 'undecided'],
+    [226, 'undecided'],
+    [300, 'undecided'],
+    [401, 'undecided'],
+    [503, 'undecided'],
+  ] as const) {
+    assert.equal((await ask({ ...good, status })).verdict.kind, kind, `${status}`)
+  }
+})
+
 test('T-W2 nobody is authenticated by a user, an audience or a name alone', async () => {
   for (const status of [
     { user: { username: 'admin', groups: ['system:masters'] } },

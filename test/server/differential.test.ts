@@ -100,6 +100,7 @@ const corpus: readonly (readonly [name: string, bytes: string, expected: readonl
   ],
   ['a chunked body with trailers', CHUNKED + GET, [200, 200, ON]],
   ['Expect: 100-continue', EXPECT + GET, [100, 200, 200, ON]],
+  ['Expect before a body too large', EXPECT.replace('Length: 2', 'Length: 4096'), [413]],
   ['an unknown expectation', `${line}Host: a\r\nExpect: more\r\nContent-Length: 2\r\n\r\nhi`, [417]],
   ['HTTP/1.0', 'POST /webhook HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi', [200]],
   [

@@ -152,6 +152,41 @@ for (const [side, lane] of [
       socket.destroy()
     })
 
+    test('T-S15 what a body that broke off has taken is given back', async () => {
+      await begin({ limits: { bodyBytes: 60_000, bufferedBytes: 60_000 } })
+      const whole = canonical('x'.repeat(50_000))
+      for (let round = 1; round <= 4; round += 1) {
+        const client = await dial(estate, running.port)
+        client.send(whole.slice(0, -1))
+        await settled(estate, running)
+        if (round % 2 === 0) client.destroy()
+        else client.socket.end()
+        await running.seen('closed', round * 4)
+      }
+      const client = await dial(estate, running.port)
+      client.send(whole)
+      assert.equal((await client.next()).status, 200)
+      client.destroy()
+    })
+
+    test('T-S15 bytes sent ahead one by one are answered all the same', async () => {
+      const finish: (() => void)[] = []
+      await begin({
+        handler: ({ body }) =>
+          new Promise((resolve) => finish.push(() => resolve({ status: 200, body: body.toString() }))),
+      })
+      const client = await dial(estate, running.port)
+      client.send(canonical('first'))
+      while (finish.length === 0) await new Promise(setImmediate)
+      for (const character of canonical('second')) client.send(character)
+      finish[0]?.()
+      assert.equal((await client.next()).body, 'first')
+      while (finish.length === 1) await new Promise(setImmediate)
+      finish[1]?.()
+      assert.equal((await client.next()).body, 'second')
+      client.destroy()
+    })
+
     test('T-S15 bodies under way share a budget; beyond it the answer is 503', async () => {
       await begin({ limits: { bodyBytes: 60_000, bufferedBytes: 60_000 } })
       const whole = canonical('x'.repeat(50_000))
@@ -176,6 +211,16 @@ for (const [side, lane] of [
       }
     })
   })
+
+describe('time', () => {
+  test('passes by itself as well', async () => {
+    running = await start(estate, { limits: { requestTimeoutMs: 40 }, now: () => performance.now() })
+    const client = await dial(estate, running.port)
+    client.send(canonical('{"a":1}').slice(0, -2))
+    const [answer] = await client.rest()
+    assert.equal(answer?.status, 408)
+  })
+})
 
 describe('connections', () => {
   test('T-S15 a handshake must be over in time, however busy it is kept', async () => {
