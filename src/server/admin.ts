@@ -19,7 +19,7 @@ const TEXT = 'text/plain; charset=utf-8'
 /** What a check came to. */
 export interface CheckResult {
   readonly ok: boolean
-  /** For the log, not for the answer. */
+  /** A line for people: shown with `?verbose` and where the check failed. */
   readonly detail?: string
 }
 
@@ -125,14 +125,19 @@ export function createAdminServer(options: AdminOptions): AdminServer {
   }
 }
 
-/** The form of the API server's own `/readyz`; why a check failed is in the log only. */
+/** The form of the API server's own `/readyz`, with the reason: whoever may ask here is who has to mend it. */
 function report(name: string, outcomes: readonly Outcome[], verbose: boolean): Text {
   const ok = outcomes.every((outcome) => outcome.ok)
   if (ok && !verbose) return { status: 200, body: 'ok' }
-  const lines = outcomes.map((outcome) =>
-    outcome.ok ? `[+]${outcome.name} ok\n` : `[-]${outcome.name} failed: reason withheld\n`,
+  const lines = outcomes.map(
+    ({ ok: passed, name: check, detail }) =>
+      `${passed ? '[+]' : '[-]'}${check} ${passed ? 'ok' : 'failed'}${detail === undefined ? '' : `: ${oneLine(detail)}`}\n`,
   )
   return { status: ok ? 200 : 503, body: `${lines.join('')}${name} check ${ok ? 'passed' : 'failed'}\n` }
+}
+
+function oneLine(detail: string): string {
+  return detail.replace(/[^\x20-\x7e]+/g, ' ').slice(0, 500)
 }
 
 /** Asks a check in bounded time. One that hangs is not asked again until it is back; a change is logged once. */

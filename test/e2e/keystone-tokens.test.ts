@@ -171,7 +171,7 @@ describe('archway serve in front of a real Keystone', () => {
   test('readiness names Keystone, metrics count the calls', async () => {
     const ready = await archway.admin('/readyz?verbose')
     assert.equal(ready.status, 200)
-    assert.match(ready.body, /\[\+\]keystone ok/)
+    assert.match(ready.body, /\[\+\]keystone ok: https?:/)
     assert.equal((await archway.admin('/livez')).status, 200)
     const { body } = await archway.admin('/metrics')
     assert.match(body, /^archway_keystone_calls_total\{source="keystone",call="validate",outcome="ok"\} [1-9]/m)
