@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Authenticator } from './authenticator.ts'
+import type { Authenticator, AuthnResult } from './authenticator.ts'
 
 /**
  * Binds credentials to audiences. `bound` holds for every source that knows none of its own; empty means "not
@@ -17,16 +17,21 @@ export function audienceBound<Credential>(
   inner: Authenticator<Credential>,
   bound: readonly string[],
 ): Authenticator<Credential> {
+  function check(result: AuthnResult, asked: readonly string[]): AuthnResult {
+    if (result.kind !== 'authenticated') return result
+    const own = result.audiences ?? bound
+    if (asked.length === 0 || (own.length === 0 && result.audiences === undefined)) return result
+    const common = asked.filter((audience) => own.includes(audience))
+    if (common.length === 0) return { kind: 'rejected', code: 'audience_mismatch', source: result.source }
+    return { ...result, audiences: common }
+  }
+
   return {
     name: inner.name,
-    async authenticate(credential, ctx) {
-      const result = await inner.authenticate(credential, ctx)
-      if (result.kind !== 'authenticated') return result
-      const own = result.audiences ?? bound
-      if (ctx.audiences.length === 0 || (own.length === 0 && result.audiences === undefined)) return result
-      const common = ctx.audiences.filter((audience) => own.includes(audience))
-      if (common.length === 0) return { kind: 'rejected', code: 'audience_mismatch', source: result.source }
-      return { ...result, audiences: common }
+    authenticate: async (credential, ctx) => check(await inner.authenticate(credential, ctx), ctx.audiences),
+    recall(credential, ctx) {
+      const known = inner.recall?.(credential, ctx)
+      return known === undefined ? undefined : check(known, ctx.audiences)
     },
   }
 }

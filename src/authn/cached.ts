@@ -72,21 +72,31 @@ export function cached(inner: TokenAuthenticator, options: CachedOptions): Cache
     return result.expiresAt === undefined ? ttlMs : Math.min(ttlMs, result.expiresAt.getTime() - startedAt)
   }
 
+  function idOf(token: string, ctx: CallContext): string {
+    return digest(cacheKey(inner.name, ctx.audiences, token))
+  }
+
+  function remember(id: string): AuthnResult | undefined {
+    const entry = remembered.get(id)
+    if (entry === undefined) return undefined
+    const time = now()
+    if (entry.since <= time && time < entry.until) {
+      observe('hit')
+      return entry.result
+    }
+    remembered.delete(id)
+    return undefined
+  }
+
   return {
     name: inner.name,
+    // A lone surrogate is hashed as U+FFFD is: one token would pass for the other. Such a token is never looked up.
+    recall: (token, ctx) => (token.isWellFormed() ? remember(idOf(token, ctx)) : undefined),
     authenticate(token, ctx) {
-      // A lone surrogate is hashed as U+FFFD is: one token would pass for the other.
       if (!token.isWellFormed()) return inner.authenticate(token, ctx)
-      const id = digest(cacheKey(inner.name, ctx.audiences, token))
-      const entry = remembered.get(id)
-      if (entry !== undefined) {
-        const time = now()
-        if (entry.since <= time && time < entry.until) {
-          observe('hit')
-          return Promise.resolve(entry.result)
-        }
-        remembered.delete(id)
-      }
+      const id = idOf(token, ctx)
+      const known = remember(id)
+      if (known !== undefined) return Promise.resolve(known)
       const shared = pending.get(id)
       if (shared !== undefined) {
         observe('shared')

@@ -40,17 +40,22 @@ export function identityGate<Credential>(
 ): Authenticator<Credential> {
   // Results are shared and never changed, so each is judged once however often a cache hands it out.
   const judged = new WeakMap<AuthnResult, AuthnResult>()
+  function check(result: AuthnResult, ctx: CallContext): AuthnResult {
+    if (result.kind !== 'authenticated') return result
+    let verdict = judged.get(result)
+    if (verdict === undefined) {
+      verdict = judge(result, options, ctx)
+      judged.set(result, verdict)
+    }
+    return verdict
+  }
+
   return {
     name: inner.name,
-    async authenticate(credential, ctx) {
-      const result = await inner.authenticate(credential, ctx)
-      if (result.kind !== 'authenticated') return result
-      let verdict = judged.get(result)
-      if (verdict === undefined) {
-        verdict = judge(result, options, ctx)
-        judged.set(result, verdict)
-      }
-      return verdict
+    authenticate: async (credential, ctx) => check(await inner.authenticate(credential, ctx), ctx),
+    recall(credential, ctx) {
+      const known = inner.recall?.(credential, ctx)
+      return known === undefined ? undefined : check(known, ctx)
     },
   }
 }

@@ -61,13 +61,16 @@ export async function tokenFile(options: TokenFileOptions): Promise<TokenFileAut
 
   return {
     name,
-    async authenticate(token) {
-      if (!token.isWellFormed()) return SKIPPED // a lone surrogate is hashed as U+FFFD is, and would pass for it
-      return file.current().results.get(digest(token)) ?? SKIPPED
-    },
+    authenticate: async (token) => find(token),
+    recall: find,
     check: file.check,
     status: file.status,
     close: file.close,
+  }
+
+  function find(token: string): AuthnResult {
+    if (!token.isWellFormed()) return SKIPPED // a lone surrogate is hashed as U+FFFD is, and would pass for it
+    return file.current().results.get(digest(token)) ?? SKIPPED
   }
 
   function logWarnings({ warnings }: Table): void {

@@ -35,6 +35,15 @@ export function union<Credential>(members: readonly Authenticator<Credential>[])
       if (failures.length > 0) throw combined(failures)
       return refusal ?? SKIPPED
     },
+    recall(credential, ctx) {
+      let refusal: AuthnResult | undefined
+      for (const member of members) {
+        const result = member.recall?.(credential, ctx)
+        if (result === undefined || result.kind === 'authenticated') return result
+        if (result.kind === 'rejected') refusal ??= result
+      }
+      return refusal ?? SKIPPED
+    },
   }
 }
 

@@ -53,20 +53,23 @@ export const REVIEW_PATHS: readonly string[] = ['/webhook', '/authenticate']
 export function webhook(options: WebhookOptions): Handler {
   const { clock = () => performance.now() } = options
 
-  return async (request) => {
+  return (request) => {
     const startedAt = clock()
+    const finish = (verdict: Verdict): HttpAnswer => {
+      respond(request, verdict, (clock() - startedAt) / 1000, options)
+      return verdict.answer
+    }
     let kind: Observation['kind'] = 'none'
-    let verdict: Verdict
     try {
       checkRoute(request)
       const asked = parseReview(request.body)
       kind = asked.kind
-      verdict = await judge(asked, request, options)
+      const verdict = judge(asked, request, options)
+      if (!(verdict instanceof Promise)) return finish(verdict)
+      return verdict.catch((thrown: unknown) => failure(thrown, asked.kind)).then(finish)
     } catch (thrown) {
-      verdict = failure(thrown, kind)
+      return finish(failure(thrown, kind))
     }
-    respond(request, verdict, (clock() - startedAt) / 1000, options)
-    return verdict.answer
   }
 }
 
@@ -80,7 +83,8 @@ interface Verdict {
   readonly error?: unknown
 }
 
-function judge(asked: Review, request: HttpRequest, options: WebhookOptions): Promise<Verdict> {
+/** Decided at once where everything is known, as it mostly is; else later. */
+function judge(asked: Review, request: HttpRequest, options: WebhookOptions): Verdict | Promise<Verdict> {
   return asked.kind === 'TokenReview'
     ? reviewToken(asked, request, options)
     : reviewAccess(asked, new RequestContext(request, [], options.log), options.authorizer)
@@ -104,12 +108,17 @@ function isJsonLike(contentType: string): boolean {
   })
 }
 
-async function reviewToken(asked: TokenReview, request: HttpRequest, options: WebhookOptions): Promise<Verdict> {
+function reviewToken(asked: TokenReview, request: HttpRequest, options: WebhookOptions): Verdict | Promise<Verdict> {
+  const { authenticator } = options
   const unfit = unfitToken(asked.token, options.tokenLength)
-  const result: AuthnResult =
-    unfit === undefined
-      ? await options.authenticator.authenticate(asked.token, new RequestContext(request, asked.audiences, options.log))
-      : { kind: 'rejected', code: unfit, source: 'none' }
+  if (unfit !== undefined) return ofResult({ kind: 'rejected', code: unfit, source: 'none' }, asked, options)
+  const ctx = new RequestContext(request, asked.audiences, options.log)
+  const known = authenticator.recall?.(asked.token, ctx)
+  if (known !== undefined) return ofResult(known, asked, options)
+  return authenticator.authenticate(asked.token, ctx).then((result) => ofResult(result, asked, options))
+}
+
+function ofResult(result: AuthnResult, asked: TokenReview, options: WebhookOptions): Verdict {
   if (result.kind === 'authenticated') {
     const { user, source, audiences } = result
     return {
