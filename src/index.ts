@@ -23,7 +23,7 @@ export { type UsernameFormat, usernameFormat } from './authn/username-format.ts'
 export { type Attributes, type Authorizer, type Decision, toStatus } from './authz/authorizer.ts'
 export { union as unionOfAuthorizers } from './authz/union.ts'
 // The whole service from a configuration
-export { type ComposeOptions, type Service, startService } from './compose.ts'
+export { type ComposeOptions, type Service, startService } from './compose/service.ts'
 export { type ConfigSources, loadConfig } from './config/load.ts'
 export type { Config, ConfigInput } from './config/schema.ts'
 // Words everybody uses

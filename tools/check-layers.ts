@@ -11,7 +11,7 @@ import { dirname, join, relative } from 'node:path'
 /** From the top floor to the ground. A room is a folder of src/ or a file right in it; a new one is registered here. */
 const FLOORS: readonly (readonly string[])[] = [
   ['cli', 'index.ts'],
-  ['compose.ts'],
+  ['compose'],
   ['webhook', 'proxy', 'credential', 'sync', 'server', 'config', 'demo'],
   ['authn', 'authz'],
   ['kube', 'keystone', 'pki', 'telemetry', 'reload'],

@@ -29,6 +29,11 @@ const FLAGS = {
     value: 'NAME',
     help: 'ConfigMap in kube-system with the policy under the key `policies`',
   },
+  'policy-subresources': {
+    env: undefined,
+    value: 'MODE',
+    help: 'compat, guarded or strict: what a policy key without a subresource covers (default guarded)',
+  },
   'sync-config-file': { env: 'KEYSTONE_SYNC_CONFIG_FILE', value: 'FILE', help: 'synchronisation, YAML' },
   'sync-configmap-name': {
     env: 'KEYSTONE_SYNC_CONFIGMAP_NAME',
@@ -151,8 +156,20 @@ function toDocument({ values, userAgents }: Given): string {
         },
       },
     ],
+    authorizers: toAuthorizers(values),
+    kubernetes: { kubeconfig: values.get('kubeconfig') },
     logging: { level: logLevel(values.get('v')) },
   })
+}
+
+/** A file wins for good: the ConfigMap is then not followed, as the predecessor's help text promises. */
+function toAuthorizers(values: Given['values']): readonly object[] {
+  const file = values.get('keystone-policy-file')
+  const configMap = values.get('policy-configmap-name')
+  if (file === undefined && configMap === undefined) return []
+  const subresources = values.get('policy-subresources')
+  const source = file === undefined ? { configMaps: [configMap] } : { files: [file] }
+  return [{ keystonePolicy: { ...source, ...(subresources === undefined ? {} : { subresources }) } }]
 }
 
 function logLevel(verbosity: string | undefined): LogLevel {
@@ -161,13 +178,15 @@ function logLevel(verbosity: string | undefined): LogLevel {
   return Number(verbosity) >= 4 ? 'debug' : 'decision'
 }
 
-function warningsOf(values: ReadonlyMap<FlagName, string>): readonly string[] {
-  const has = (...flags: readonly FlagName[]): boolean => flags.some((flag) => values.has(flag))
+function warningsOf(values: Given['values']): readonly string[] {
+  const has = (flag: FlagName): boolean => values.has(flag)
+  const policy = has('keystone-policy-file') || has('policy-configmap-name')
   return [
-    has('keystone-policy-file', 'policy-configmap-name')
-      ? 'Keystone policies are not evaluated by this version: every SubjectAccessReview is answered with no opinion, so the authorizers behind the webhook decide'
-      : 'no policy: every SubjectAccessReview is answered with no opinion',
-    ...(has('sync-config-file', 'sync-configmap-name')
+    ...(policy ? [] : ['no policy: every SubjectAccessReview is answered with no opinion']),
+    ...(has('keystone-policy-file') && has('policy-configmap-name')
+      ? ['--policy-configmap-name is not followed: --keystone-policy-file wins']
+      : []),
+    ...(has('sync-config-file') || has('sync-configmap-name')
       ? ['synchronisation of projects and roles is not part of this version: nothing is synchronised']
       : []),
   ]

@@ -5,7 +5,7 @@
  */
 import type { Command } from 'commander'
 import { describeRevocation } from '../authn/revocation.ts'
-import { type ComposeOptions, type Service, startService } from '../compose.ts'
+import { type ComposeOptions, type Service, startService } from '../compose/service.ts'
 import type { Config } from '../config/schema.ts'
 import { ArchwayError } from '../errors.ts'
 import { createLogger, type Logger } from '../telemetry/logger.ts'

@@ -8,7 +8,11 @@ import type { Problem } from '../errors.ts'
 
 /** Finds every contradiction between values. Whatever has a wrong type is left to the schema. */
 export function crossCheck(config: unknown): readonly Problem[] {
-  return [...checkServer(at(config, 'server', 'tls')), ...checkSources(at(config, 'authenticators'))]
+  return [
+    ...checkServer(at(config, 'server', 'tls')),
+    ...checkSources(at(config, 'authenticators')),
+    ...checkAuthorizers(at(config, 'authorizers')),
+  ]
 }
 
 function* checkServer(tls: unknown): Generator<Problem> {
@@ -24,36 +28,71 @@ function* checkServer(tls: unknown): Generator<Problem> {
   }
 }
 
-const KINDS: Readonly<Record<string, string>> = { tokenFile: 'token-file', keystone: 'keystone' }
+/** Kinds of sources and the names they have unless told otherwise. */
+const SOURCES: Kinds = { tokenFile: 'token-file', keystone: 'keystone' }
+const AUTHORIZERS: Kinds = {
+  keystonePolicy: 'keystone-policy',
+  rbac: 'rbac',
+  abac: 'abac',
+  node: 'node',
+  webhook: 'webhook',
+  alwaysAllow: 'always-allow',
+  alwaysDeny: 'always-deny',
+}
+
+type Kinds = Readonly<Record<string, string>>
 
 function* checkSources(sources: unknown): Generator<Problem> {
-  if (!Array.isArray(sources)) {
-    if (sources === undefined) {
-      yield {
-        path: 'authenticators',
-        message: 'no source of identities: name at least one, or pass --keystone-url URL or --token-file FILE',
-      }
-    }
-    return
+  if (sources === undefined) {
+    const message = 'no source of identities: name at least one, or pass --keystone-url URL or --token-file FILE'
+    yield { path: 'authenticators', message }
   }
+  for (const item of yield* checkItems('authenticators', sources, SOURCES)) {
+    if ((at(item.value, 'clientCertFile') === undefined) !== (at(item.value, 'clientKeyFile') === undefined)) {
+      yield { path: `${item.path}.clientCertFile`, message: 'clientCertFile and clientKeyFile go together' }
+    }
+  }
+}
+
+function* checkAuthorizers(authorizers: unknown): Generator<Problem> {
+  for (const { kind, path, value } of yield* checkItems('authorizers', authorizers, AUTHORIZERS)) {
+    if (kind === 'keystonePolicy' && isEmpty(at(value, 'files')) && isEmpty(at(value, 'configMaps'))) {
+      yield { path, message: 'no policy: name `files`, `configMaps` or both' }
+    }
+  }
+}
+
+function isEmpty(list: unknown): boolean {
+  return list === undefined || (Array.isArray(list) && list.length === 0)
+}
+
+interface Item {
+  readonly kind: string
+  /** `authenticators[1].keystone` */
+  readonly path: string
+  readonly value: unknown
+}
+
+/** Items of a list whose members say their kind by their one key, and whose names differ. */
+function* checkItems(list: string, items: unknown, kinds: Kinds): Generator<Problem, readonly Item[]> {
+  const found: Item[] = []
   const names = new Set<unknown>()
-  for (const [index, source] of sources.entries()) {
-    const path = `authenticators[${index}]`
-    const kinds = Object.keys(KINDS).filter((kind) => at(source, kind) !== undefined)
-    const [kind] = kinds
-    if (kinds.length !== 1 || kind === undefined) {
-      yield { path, message: `expected exactly one of ${Object.keys(KINDS).join(', ')}` }
+  for (const [index, item] of Array.isArray(items) ? items.entries() : []) {
+    const present = Object.keys(kinds).filter((kind) => at(item, kind) !== undefined)
+    const [kind] = present
+    if (present.length !== 1 || kind === undefined) {
+      yield { path: `${list}[${index}]`, message: `expected exactly one of ${Object.keys(kinds).join(', ')}` }
       continue
     }
-    const name = at(source, kind, 'name') ?? KINDS[kind]
-    if (names.has(name)) {
-      yield { path: `${path}.${kind}.name`, message: `a second source called ${name}: give it a name of its own` }
-    }
+    const path = `${list}[${index}].${kind}`
+    const value = at(item, kind)
+    const name = at(value, 'name') ?? kinds[kind]
+    if (names.has(name))
+      yield { path: `${path}.name`, message: `a second one called ${name}: give it a name of its own` }
     names.add(name)
-    if ((at(source, kind, 'clientCertFile') === undefined) !== (at(source, kind, 'clientKeyFile') === undefined)) {
-      yield { path: `${path}.${kind}.clientCertFile`, message: 'clientCertFile and clientKeyFile go together' }
-    }
+    found.push({ kind, path, value })
   }
+  return found
 }
 
 /** The value at a path of own keys; `undefined` where there is none. */

@@ -124,11 +124,11 @@ function merge(value: unknown, sources: ConfigSources, problems: Problem[]): unk
   if (!isTree(value)) return value
   const merged = structuredClone(value)
   const given = listOptions().flatMap((option) => givenValue(option, sources) ?? [])
-  // What names a source comes before what only adds to one: `--keystone-ca-file` needs `--keystone-url`.
-  given.sort((a, b) => Number(b.option.required) - Number(a.option.required))
+  // What makes an item of a list comes before what only adds to one: `--keystone-ca-file` needs `--keystone-url`.
+  given.sort((a, b) => Number(b.option.makes) - Number(a.option.makes))
   for (const value of given) {
-    if (value.option.path[0] === 'authenticators') setOnSource(merged, value, problems)
-    else setAt(merged, value.option.path, value.text)
+    if (value.option.path[1] === '[]') setOnItem(merged, value, problems)
+    else setAt(merged, value.option.path, written(value))
   }
   return merged
 }
@@ -159,22 +159,27 @@ function setAt(tree: Tree, path: readonly string[], value: unknown): void {
   setAt(tree[key] as Tree, rest, value)
 }
 
-/** A flag for a source goes to the one source of that kind; where there is none, it makes one. */
-function setOnSource(tree: Tree, { option, text, by }: GivenValue, problems: Problem[]): void {
-  const [, , kind = '', key = ''] = option.path
-  tree['authenticators'] ??= []
-  const sources = tree['authenticators']
-  if (!Array.isArray(sources)) return
-  const ofKind = sources.filter((source) => isTree(source) && isTree(source[kind]))
+/** A flag for an item of a list goes to the one item of its kind; where there is none, it makes one. */
+function setOnItem(tree: Tree, given: GivenValue, problems: Problem[]): void {
+  const { option, by } = given
+  const [list = '', , kind = '', key = ''] = option.path
+  tree[list] ??= []
+  const items = tree[list]
+  if (!Array.isArray(items)) return
+  const ofKind = items.filter((item) => isTree(item) && isTree(item[kind]))
   if (ofKind.length > 1) {
-    problems.push({ path: 'authenticators', message: `${by}: there are several ${kind} sources; edit the file` })
+    problems.push({ path: list, message: `${by}: there are several of the kind ${kind}; edit the file` })
   } else if (ofKind.length === 1) {
-    setAt(ofKind[0], [kind, key], text)
-  } else if (option.required) {
-    sources.push({ [kind]: { [key]: text } })
+    setAt(ofKind[0], [kind, key], written(given))
+  } else if (option.makes) {
+    items.push({ [kind]: { [key]: written(given) } })
   } else {
-    problems.push({ path: 'authenticators', message: `${by}: there is no ${kind} source it could belong to` })
+    problems.push({ path: list, message: `${by}: there is no ${kind} it could belong to` })
   }
+}
+
+function written({ option, text }: GivenValue): string | readonly string[] {
+  return option.list ? [text] : text
 }
 
 function isTree(value: unknown): value is Tree {

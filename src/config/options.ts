@@ -21,6 +21,10 @@ export interface Option {
   readonly flag: string | undefined
   readonly env: string | undefined
   readonly value: string
+  /** The value is a list; a flag gives its one item. */
+  readonly list: boolean
+  /** See {@link OptionMeta}. */
+  readonly makes: boolean
 }
 
 interface JsonSchema {
@@ -81,6 +85,8 @@ function describe(schema: z.ZodType, path: readonly string[]): Option {
     flag: meta?.flag,
     env: meta?.env,
     value: meta?.value ?? 'VALUE',
+    list: json.items !== undefined,
+    makes: meta?.makes === true,
   }
 }
 

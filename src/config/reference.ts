@@ -28,10 +28,11 @@ Made by \`archway config reference\` from the schema; \`archway config check --c
 
 One YAML file, given with \`--config FILE\`. Options with a flag or an environment variable can be set there as well:
 flags beat environment beat file. Durations are written \`30s\`, \`500ms\`, \`1m30s\`. Unknown keys are mistakes. A flag
-that belongs to a source (\`authenticators[]\`) goes to the one source of its kind, or makes one where there is none.`
+that belongs to an item of a list (\`authenticators[]\`, \`authorizers[]\`) goes to the one item of its kind, or makes one
+where there is none.`
 
 function section(path: readonly string[]): string {
-  if (path[0] === 'authenticators') return `authenticators[].${path[2]}`
+  if (path[1] === '[]') return `${path[0]}[].${path[2]}`
   return path.length === 1 ? 'top level' : path.slice(0, -1).join('.')
 }
 

@@ -19,6 +19,8 @@ export interface OptionMeta {
   readonly env?: string
   /** Word for the value in `--help`. */
   readonly value?: string
+  /** Of an item of a list: the flag makes the item where there is none. */
+  readonly makes?: boolean
 }
 
 /** Flags and variables of the schema's leaves. */
@@ -114,6 +116,7 @@ const tokenFileSource = z
       flag: 'token-file',
       env: 'ARCHWAY_TOKEN_FILE',
       value: 'FILE',
+      makes: true,
     }),
     name: option(z.string().min(1).default('token-file'), 'Name of the source in logs and metrics.'),
   })
@@ -124,7 +127,7 @@ const keystoneSource = z
     url: option(
       checkedText(parseKeystoneUrl),
       'Identity v3 URL. One that ends in /v3 is used as it is; otherwise the version is discovered.',
-      { flag: 'keystone-url', env: 'ARCHWAY_KEYSTONE_URL', value: 'URL' },
+      { flag: 'keystone-url', env: 'ARCHWAY_KEYSTONE_URL', value: 'URL', makes: true },
     ),
     name: option(z.string().min(1).default('keystone'), 'Name of the source in logs and metrics.'),
     caFile: option(filePath().optional(), 'CA bundle for Keystone, PEM. Reloaded when it changes.', {
@@ -169,6 +172,117 @@ const keystoneSource = z
 /** One source: an object with one key, its kind. */
 const authenticator = z.strictObject({ tokenFile: tokenFileSource.optional(), keystone: keystoneSource.optional() })
 
+const keystonePolicyAuthorizer = z
+  .strictObject({
+    name: option(z.string().min(1).default('keystone-policy'), 'Name of the authorizer in logs and metrics.'),
+    files: option(
+      z.array(filePath()).default([]),
+      'Policy files, JSON (or YAML), in the format of k8s-keystone-auth, versions 1 and 2. Reloaded.',
+      { flag: 'keystone-policy-file', env: 'ARCHWAY_KEYSTONE_POLICY_FILE', value: 'FILE', makes: true },
+    ),
+    configMaps: option(
+      z.array(z.string().regex(/^([a-z0-9.-]+\/)?[a-z0-9.-]+$/, 'expected name or namespace/name')).default([]),
+      'ConfigMaps with a policy under the key `policies`: namespace/name, or a name in kube-system. Watched. Rules of all files and ConfigMaps add up.',
+      { flag: 'policy-configmap-name', env: 'ARCHWAY_POLICY_CONFIGMAP_NAME', value: 'NAME', makes: true },
+    ),
+    subresources: option(
+      z.enum(['compat', 'guarded', 'strict']).default('guarded'),
+      'What a key without a subresource covers: all (compat), all but exec, attach, portforward, proxy, token and ephemeralcontainers (guarded), none (strict).',
+      { flag: 'policy-subresources', env: 'ARCHWAY_POLICY_SUBRESOURCES', value: 'MODE' },
+    ),
+    anyIdentity: option(
+      z.boolean().default(false),
+      'Whether rules apply to identities that did not come by way of Keystone, too. In compat they do.',
+    ),
+    hardDeny: option(
+      z.boolean().default(false),
+      'Denies Keystone users what no rule allows, so that no authorizer behind this one is asked.',
+    ),
+    shadowFiles: option(
+      z.array(filePath()).default([]),
+      'A candidate policy that is evaluated beside the one in force: differences are counted and logged, never applied.',
+    ),
+  })
+  .describe('Keystone policies: roles and projects of Keystone users.')
+
+const rbacAuthorizer = z
+  .strictObject({
+    name: option(z.string().min(1).default('rbac'), 'Name of the authorizer in logs and metrics.'),
+    manifests: option(
+      filePath().optional(),
+      'Folder of manifests with Roles, ClusterRoles and their bindings. Reloaded. Without it those of the cluster are watched.',
+      { flag: 'rbac-manifests', env: 'ARCHWAY_RBAC_MANIFESTS', value: 'DIR', makes: true },
+    ),
+  })
+  .describe('Kubernetes RBAC.')
+
+const abacAuthorizer = z
+  .strictObject({
+    name: option(z.string().min(1).default('abac'), 'Name of the authorizer in logs and metrics.'),
+    path: option(filePath(), "kube-apiserver's ABAC policy file. Reloaded.", {
+      flag: 'abac-file',
+      env: 'ARCHWAY_ABAC_FILE',
+      value: 'FILE',
+      makes: true,
+    }),
+  })
+  .describe("kube-apiserver's ABAC policy file.")
+
+const nodeAuthorizerOptions = z
+  .strictObject({
+    name: option(z.string().min(1).default('node'), 'Name of the authorizer in logs and metrics.'),
+    kubernetesMinor: option(
+      z.int().min(20).max(99),
+      'Minor version of the cluster, 33 for 1.33: what nodes may do depends on it.',
+    ),
+  })
+  .describe('Nodes: what their pods need, from the cluster watched.')
+
+const webhookAuthorizerOptions = z
+  .strictObject({
+    name: option(z.string().min(1).default('webhook'), 'Name of the authorizer in logs and metrics.'),
+    kubeconfig: option(filePath(), 'Where it is and how to ask it, as --authorization-webhook-config-file. Followed.'),
+    apiVersion: option(z.enum(['v1', 'v1beta1']).default('v1'), 'Version of SubjectAccessReview it speaks.'),
+    timeout: option(duration({ min: '100ms', max: '20s' }).prefault('5s'), 'For a decision, all tries included.'),
+    failurePolicy: option(
+      z.enum(['no-opinion', 'deny']).default('no-opinion'),
+      'What it comes to when there is no answer.',
+    ),
+  })
+  .describe('Another SubjectAccessReview server.')
+
+/** One authorizer: an object with one key, its kind. */
+const authorizer = z.strictObject({
+  keystonePolicy: keystonePolicyAuthorizer.optional(),
+  rbac: rbacAuthorizer.optional(),
+  abac: abacAuthorizer.optional(),
+  node: nodeAuthorizerOptions.optional(),
+  webhook: webhookAuthorizerOptions.optional(),
+  alwaysAllow: z.strictObject({}).optional().describe('Allows everything.'),
+  alwaysDeny: z
+    .strictObject({
+      hard: option(z.boolean().default(false), 'Denies, so that nobody behind is asked; else it has no opinion.'),
+    })
+    .optional()
+    .describe('Allows nothing.'),
+})
+
+const recorder = z.strictObject({
+  path: option(
+    filePath().optional(),
+    'File (0600) that SubjectAccessReviews and their decisions are recorded in, for `archway policy replay`. It must not exist.',
+  ),
+  maxBytes: option(
+    z
+      .int()
+      .min(65_536)
+      .default(64 * MIB),
+    'Longest recording, in bytes; then it ends, or goes on in the next file.',
+  ),
+  files: option(z.int().min(1).max(100).default(1), 'Files kept; the oldest goes.'),
+  hashUsers: option(z.boolean().default(false), 'Records stand-ins for user names, under a key of this file only.'),
+})
+
 const identity = z.strictObject({
   usernamePrefix: option(z.string().default(''), 'Put before every user name.'),
   groupPrefix: option(z.string().default(''), 'Put before every group name, project ids included.'),
@@ -205,6 +319,11 @@ const webhook = z.strictObject({
 })
 
 const kubernetes = z.strictObject({
+  kubeconfig: option(
+    filePath().optional(),
+    'Access to the Kubernetes API, for ConfigMaps and what is watched. Without it that of the pod.',
+    { flag: 'kubeconfig', env: 'ARCHWAY_KUBECONFIG', value: 'FILE' },
+  ),
   authenticationCacheTtl: option(
     duration().prefault('2m'),
     'What kube-apiserver has as `--authentication-token-webhook-cache-ttl`: only to state the revocation time.',
@@ -232,6 +351,10 @@ export const configSchema = z.strictObject({
     .array(authenticator)
     .min(1, 'no source of identities: name at least one, such as --keystone-url URL or --token-file FILE')
     .describe('Sources of identities, asked in this order; the first proof wins.'),
+  authorizers: z
+    .array(authorizer)
+    .default([])
+    .describe('Authorizers, asked in this order; the first allow or deny wins. None: no opinion on anything.'),
   identity: identity.prefault({}),
   audiences: option(
     z.array(z.string().min(1)).default([]),
@@ -240,6 +363,7 @@ export const configSchema = z.strictObject({
   cache: cache.prefault({}),
   webhook: webhook.prefault({}),
   kubernetes: kubernetes.prefault({}),
+  recorder: recorder.prefault({}),
   logging: logging.prefault({}),
 })
 
@@ -247,4 +371,5 @@ export const configSchema = z.strictObject({
 export type Config = z.output<typeof configSchema>
 /** The configuration as it is written. */
 export type ConfigInput = z.input<typeof configSchema>
+export type AuthorizerSettings = Config['authorizers'][number]
 export type KeystoneSource = NonNullable<Config['authenticators'][number]['keystone']>

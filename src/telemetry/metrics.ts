@@ -28,6 +28,11 @@ export interface Metrics {
   readonly reloadOk: Gauge<'file'>
   readonly loadedAt: Gauge<'file'>
   readonly revocationSeconds: Gauge<'part'>
+  readonly policyDigestHigh: Gauge
+  readonly policyDigestLow: Gauge
+  readonly policyRules: Gauge
+  readonly shadow: Counter<'authorizer' | 'outcome'>
+  readonly authorizationWebhook: Counter<'authorizer' | 'event'>
 }
 
 export function createMetrics(version: string): Metrics {
@@ -82,5 +87,21 @@ export function createMetrics(version: string): Metrics {
       'Longest time a revoked token goes on working, by part; the sum is what the documentation states.',
       ['part'],
     ),
+    policyDigestHigh: gauge(
+      'archway_policy_digest_high',
+      'First 48 bits of the digest of the Keystone policies in force: with `low`, equal on replicas that decide alike.',
+      [],
+    ),
+    policyDigestLow: gauge('archway_policy_digest_low', 'Next 48 bits of the same digest.', []),
+    policyRules: gauge('archway_policy_rules', 'Keystone policies in force.', []),
+    shadow: counter(
+      'archway_shadow_decisions_total',
+      'What a candidate policy would have decided, beside the one in force.',
+      ['authorizer', 'outcome'],
+    ),
+    authorizationWebhook: counter('archway_authorization_webhook_total', 'Asking another authorization webhook.', [
+      'authorizer',
+      'event',
+    ]),
   }
 }

@@ -45,6 +45,8 @@ export interface Program {
   /** Resolves with the first line, already written or to come, that fits. */
   line(fits: (line: LogLine) => boolean): Promise<LogLine>
   review(token: string, options?: ReviewOptions): Promise<ReviewAnswer>
+  /** Sends a SubjectAccessReview (v1) with this `spec`; resolves to its `status`. */
+  access(spec: object): Promise<{ readonly allowed?: boolean; readonly denied?: boolean; readonly reason?: string }>
   /** GET on the admin listener. */
   admin(path: string): Promise<{ readonly status: number; readonly body: string }>
   /** Sends SIGTERM; resolves to the exit status. */
@@ -140,6 +142,17 @@ export async function startProgram(
         user: document.status?.user ?? {},
         text,
       }
+    },
+
+    async access(spec) {
+      const answer = await request(`${url}/webhook?timeout=30s`, {
+        dispatcher,
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ kind: 'SubjectAccessReview', apiVersion: 'authorization.k8s.io/v1', spec }),
+      })
+      const { status } = (await answer.body.json()) as { status: { allowed?: boolean } }
+      return status
     },
 
     async admin(path) {

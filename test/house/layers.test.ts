@@ -23,7 +23,7 @@ const leaf = 'export const x = 1\n'
 describe('check-layers', () => {
   it('accepts imports that point down, and free ones inside a room', () => {
     const found = check({
-      'cli/main.ts': "import { x } from '../compose.ts'\nimport './serve.ts'\n",
+      'cli/main.ts': "import { x } from '../compose/service.ts'\nimport './serve.ts'\n",
       'cli/serve.ts': "import { z } from 'zod'\nimport { request } from 'node:http'\n",
       'compose.ts': "export { x } from './webhook/routes.ts'\n",
       'webhook/routes.ts': "import type { User } from '../user.ts'\n",

@@ -1,0 +1,212 @@
+/**
+ * Grants → a tree that leads a request to the few grants it can satisfy. Each split asks for one thing (the project,
+ * the resource …), the one that tells the grants at hand apart best; a leaf holds what is left, to be looked at one by
+ * one, and of each grant the conditions that the way there has not settled.
+ *
+ * @module
+ */
+import type { Condition } from './condition.ts'
+import type { Grant } from './grant.ts'
+import type { Dimension } from './request.ts'
+
+export type Index = Leaf | Split
+
+export interface Leaf {
+  readonly kind: 'leaf'
+  readonly candidates: readonly Candidate[]
+}
+
+/** A grant somewhere in the tree. */
+export interface Candidate {
+  readonly grant: Grant
+  /** What a request that came this far has still to satisfy. */
+  readonly open: readonly Condition[]
+}
+
+export interface Split {
+  readonly kind: 'split'
+  readonly dimension: Dimension
+  /** By name: grants that ask for it; under a name that others exclude, also those that exclude other ones. */
+  readonly children: ReadonlyMap<string, Index>
+  /** Names that some grant excludes. */
+  readonly excluded: ReadonlySet<string>
+  /** Grants that exclude names, for every name that none of them does. */
+  readonly others: Index | undefined
+  /** Grants that don't ask. */
+  readonly any: Index | undefined
+  /** Of a split by prefix: how long the prefixes are. */
+  readonly lengths: readonly number[]
+}
+
+/** Few enough to look at one by one; a split costs about as much. */
+const LEAF = 4
+/** A split must leave less than this part of the grants to look at. */
+const WORTH = 0.7
+/** Grants stand in several branches (one for each of their verbs, say); this bounds how many times on the average. */
+const COPIES = 24
+
+const DIMENSIONS: readonly Dimension[] = [
+  'project',
+  'role',
+  'userGroup',
+  'user',
+  'namespace',
+  'resource',
+  'target',
+  'subresource',
+  'group',
+  'verb',
+  'path',
+  'prefix',
+]
+
+/** Builds the tree. Grants with a condition that nothing satisfies must be left out before. */
+export function buildIndex(grants: readonly Grant[]): Index {
+  const candidates = grants.map((grant): Candidate => ({ grant, open: grant.conditions }))
+  return build(candidates, DIMENSIONS, { rarity: rarityOf(grants), room: grants.length * COPIES })
+}
+
+/** How many grants name a name. */
+type Rarity = ReadonlyMap<Dimension, ReadonlyMap<string, number>>
+
+interface Building {
+  readonly rarity: Rarity
+  /** Copies of grants that may still be made. */
+  room: number
+}
+
+function build(candidates: readonly Candidate[], dimensions: readonly Dimension[], building: Building): Index {
+  if (candidates.length <= LEAF) return { kind: 'leaf', candidates }
+  let best: Estimate | undefined
+  for (const dimension of dimensions) {
+    const estimate = estimated(candidates, dimension, building)
+    const limit = best?.cost ?? candidates.length * WORTH
+    if (estimate !== undefined && estimate.copies <= building.room && estimate.cost < limit) best = estimate
+  }
+  if (best === undefined) return { kind: 'leaf', candidates }
+  building.room -= best.copies
+  return split(candidates, best, dimensions, building)
+}
+
+/** What a split by one dimension would come to. */
+interface Estimate {
+  readonly dimension: Dimension
+  readonly excluded: ReadonlySet<string>
+  /** Whether those that exclude names are left together with those that don't ask. */
+  readonly crowded: boolean
+  /** Grants a request will meet, on the average. */
+  readonly cost: number
+  /** Grants in all branches beyond what there was. */
+  readonly copies: number
+}
+
+function estimated(candidates: readonly Candidate[], dimension: Dimension, building: Building): Estimate | undefined {
+  const counts = new Map<string, number>()
+  const excluding: Condition[] = []
+  let any = 0
+  for (const candidate of candidates) {
+    const condition = rarest(candidate, dimension, building.rarity)
+    if (condition === undefined) any += 1
+    else if (condition.kind === 'not-in') excluding.push(condition)
+    else for (const name of condition.names) counts.set(name, (counts.get(name) ?? 0) + 1)
+  }
+  if (any === candidates.length) return undefined
+  const all = new Set(excluding.flatMap(({ names }) => [...names]))
+  const crowded = all.size * excluding.length > building.room
+  const excluded = crowded ? NONE : all
+  if (crowded) any += excluding.length
+  const others = crowded ? 0 : excluding.length
+  // A name that some exclude leads to the rest of them: so exclusions cost what they leave.
+  for (const name of excluded) counts.set(name, (counts.get(name) ?? 0) + allowing(name, excluding))
+  const copies = [...counts.values()].reduce((sum, count) => sum + count, others + any - candidates.length)
+  return { dimension, excluded, crowded, copies, cost: any + average(dimension, counts, excluded, others) }
+}
+
+const NONE: ReadonlySet<string> = new Set()
+
+function allowing(name: string, excluding: readonly Condition[]): number {
+  return excluding.reduce((sum, { names }) => sum + (names.has(name) ? 0 : 1), 0)
+}
+
+/** How many grants a name leads to, when names come as often as grants ask for them. */
+function average(
+  dimension: Dimension,
+  counts: ReadonlyMap<string, number>,
+  excluded: ReadonlySet<string>,
+  others: number,
+): number {
+  let weights = others
+  let met = others * others
+  for (const [name, count] of counts) {
+    if (name === '' && dimension === 'resource') continue // nobody asks for it; in compat everything covers it
+    weights += count
+    met += count * (count + (excluded.has(name) ? 0 : others))
+  }
+  return weights === 0 ? 0 : met / weights
+}
+
+function split(
+  candidates: readonly Candidate[],
+  { dimension, excluded, crowded }: Estimate,
+  dimensions: readonly Dimension[],
+  building: Building,
+): Split {
+  const named = new Map<string, Candidate[]>([...excluded].map((name) => [name, []]))
+  const others: Candidate[] = []
+  const any: Candidate[] = []
+  for (const candidate of candidates) {
+    const condition = rarest(candidate, dimension, building.rarity)
+    if (condition === undefined || (crowded && condition.kind === 'not-in')) {
+      any.push(candidate)
+      continue
+    }
+    const settled = { ...candidate, open: candidate.open.filter((other) => other !== condition) }
+    if (condition.kind === 'not-in') others.push(settled)
+    const names = condition.kind === 'in' ? condition.names : [...excluded].filter((name) => !condition.names.has(name))
+    for (const name of names) add(named, name, settled)
+  }
+  const rest = dimensions.filter((other) => other !== dimension)
+  return {
+    kind: 'split',
+    dimension,
+    children: new Map([...named].map(([name, members]) => [name, build(members, rest, building)])),
+    excluded,
+    others: others.length === 0 ? undefined : build(others, rest, building),
+    any: any.length === 0 ? undefined : build(any, rest, building),
+    lengths: dimension === 'prefix' ? [...new Set([...named.keys()].map((name) => name.length))] : [],
+  }
+}
+
+function add(named: Map<string, Candidate[]>, name: string, candidate: Candidate): void {
+  const members = named.get(name)
+  if (members === undefined) named.set(name, [candidate])
+  else members.push(candidate)
+}
+
+/** Of several conditions on one dimension (roles, above all) the one that fewest grants share. */
+function rarest({ open }: Candidate, dimension: Dimension, rarity: Rarity): Condition | undefined {
+  let found: Condition | undefined
+  for (const condition of open) {
+    if (condition.dimension !== dimension) continue
+    if (found === undefined || sharedBy(condition, rarity) < sharedBy(found, rarity)) found = condition
+  }
+  return found
+}
+
+function sharedBy({ dimension, names }: Condition, rarity: Rarity): number {
+  const shared = rarity.get(dimension)
+  let sum = 0
+  for (const name of names) sum += shared?.get(name) ?? 0
+  return sum
+}
+
+function rarityOf(grants: readonly Grant[]): Rarity {
+  const rarity = new Map(DIMENSIONS.map((dimension) => [dimension, new Map<string, number>()]))
+  for (const { conditions } of grants) {
+    for (const { dimension, names } of conditions) {
+      const shared = rarity.get(dimension)
+      for (const name of names) shared?.set(name, (shared.get(name) ?? 0) + 1)
+    }
+  }
+  return rarity
+}

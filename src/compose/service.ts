@@ -1,0 +1,176 @@
+/**
+ * Assembly: a checked configuration becomes a running service. This room is the only one that names concrete parts
+ * together; each gets what it needs as an argument, and none looks for anything by itself. Read this file first.
+ *
+ * @module
+ */
+import { audienceBound } from '../authn/audiences.ts'
+import { identityGate } from '../authn/identity-gate.ts'
+import { type RevocationBudget, revocationBudget } from '../authn/revocation.ts'
+import { union as unionOfAuthenticators } from '../authn/union.ts'
+import type { Authorizer } from '../authz/authorizer.ts'
+import type { Config } from '../config/schema.ts'
+import { ArchwayError } from '../errors.ts'
+import { formatListen, parseListen } from '../server/address.ts'
+import { type ArchwayServer, createServer } from '../server/listener.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
+import { type Observation, REVIEW_PATHS, webhook } from '../webhook/webhook.ts'
+import { openAuthorization } from './authorizers.ts'
+import { collectMetrics, fileCheck, openAdmin, reachable } from './health.ts'
+import type { Followed, Part } from './part.ts'
+import { openSource, type Source } from './sources.ts'
+
+export interface ComposeOptions {
+  readonly log: Logger
+  /** Version of the program, for metrics and the User-Agent. */
+  readonly version: string
+  /** Whether an admin port that is taken ends the start. The drop-in goes on: its predecessor had no such port. */
+  readonly adminRequired: boolean
+}
+
+/** The running service. */
+export interface Service {
+  /** Base URL of the public listener: `https://127.0.0.1:8443`. */
+  readonly url: string
+  /** Base URL of the admin listener; `undefined` where it could not be opened. */
+  readonly adminUrl: string | undefined
+  readonly revocation: RevocationBudget
+  /** Looks at every file now. */
+  reload(): Promise<void>
+  /** Stops accepting, lets what is under way finish, closes everything. May be called again. */
+  stop(): Promise<void>
+}
+
+/** Builds every part and opens the listeners. Throws, with nothing left open, where a part cannot start. */
+export async function startService(config: Config, options: ComposeOptions): Promise<Service> {
+  const { log } = options
+  const metrics = createMetrics(options.version)
+  const closers: (() => Promise<void> | void)[] = []
+  const stop = async (): Promise<void> => {
+    for (const close of closers.splice(0).reverse()) await close()
+  }
+  try {
+    const sources: Source[] = []
+    for (const settings of config.authenticators) {
+      const source = await openSource(settings, { config, metrics, ...options })
+      closers.push(() => source.close())
+      sources.push(source)
+    }
+    const authorization = await openAuthorization({ config, metrics, ...options })
+    closers.push(() => authorization.close())
+    const server = createServer(serverOptions(config, sources, authorization.authorizer, metrics, log))
+    closers.push(() => server.close({ drainMs: config.server.drain }))
+    const url = `https://${formatListen(reachable(await server.listen()))}`
+    const parts: readonly Part[] = [...sources, authorization]
+    const files = [...parts.flatMap((part) => part.files), tlsFile(server)]
+    const revocation = revocationOf(config, sources, metrics)
+    const checks = [...parts.flatMap((part) => part.checks), ...files.map(fileCheck)]
+    const collect = (): void => collectMetrics(metrics, { sources, stores: authorization.stores, files, server })
+    const admin = await openAdmin(config, checks, metrics, collect, options)
+    if (admin !== undefined) closers.push(() => admin.server.close())
+    return {
+      url,
+      adminUrl: admin?.url,
+      revocation,
+      async reload() {
+        await Promise.all(files.map((file) => file.check()))
+      },
+      stop,
+    }
+  } catch (thrown) {
+    await stop()
+    throw thrown
+  }
+}
+
+function serverOptions(
+  config: Config,
+  sources: readonly Source[],
+  authorizer: Authorizer,
+  metrics: Metrics,
+  log: Logger,
+): Parameters<typeof createServer>[0] {
+  const { tls, limits, listen } = config.server
+  const everyone = unionOfAuthenticators(sources.map((source) => source.authenticator))
+  const authenticator = audienceBound(
+    identityGate(everyone, { ...config.identity, observe: (event) => metrics.gateEvents.labels(event).inc() }),
+    config.audiences,
+  )
+  return {
+    listen: parseListen(listen),
+    lanePaths: REVIEW_PATHS,
+    log,
+    handler: webhook({
+      authenticator,
+      authorizer,
+      log,
+      observe: reviewObserver(metrics),
+      tokenLength: config.webhook.tokenLength,
+      explainRefusals: config.webhook.explainRefusals,
+    }),
+    tls: {
+      certFile: given(tls.certFile, 'server.tls.certFile'),
+      keyFile: given(tls.keyFile, 'server.tls.keyFile'),
+      ...(tls.clientCAFile === undefined ? {} : { clientCAFile: tls.clientCAFile }),
+      ...(tls.clientNames.length === 0 ? {} : { clientNames: tls.clientNames }),
+    },
+    limits: {
+      headerBytes: limits.headerBytes,
+      bodyBytes: limits.bodyBytes,
+      connections: limits.connections,
+      requests: limits.requests,
+      idleTimeoutMs: limits.idleTimeout,
+      handshakeTimeoutMs: limits.handshakeTimeout,
+      requestTimeoutMs: limits.requestTimeout,
+      deadlineMs: limits.deadline,
+    },
+    observer: {
+      connectionOpened: () => metrics.connections.inc(),
+      connectionClosed: () => metrics.connections.dec(),
+      connectionRefused: (reason) => metrics.connectionsRefused.labels(reason).inc(),
+      requestRefused: (status) => metrics.requestsRefused.labels(String(status)).inc(),
+      tlsError: () => metrics.tlsErrors.inc(),
+    },
+  }
+}
+
+/** A value the cross-checks of the configuration have made sure of. */
+function given(value: string | undefined, name: string): string {
+  if (value === undefined) throw new ArchwayError('config_invalid', `${name} is missing`)
+  return value
+}
+
+/** Counters are looked up once for each set of labels, not at each review. */
+function reviewObserver(metrics: Metrics): (observation: Observation) => void {
+  const counters = new Map<string, (seconds: number) => void>()
+  return ({ kind, outcome, source, seconds }) => {
+    const key = `${kind} ${outcome} ${source ?? ''}`
+    let observe = counters.get(key)
+    if (observe === undefined) {
+      const reviews = metrics.reviews.labels(kind, outcome)
+      const durations = metrics.reviewSeconds.labels(kind)
+      const judged = source === undefined ? undefined : metrics.authentications.labels(source, outcome)
+      observe = (elapsed) => {
+        reviews.inc()
+        durations.observe(elapsed)
+        judged?.inc()
+      }
+      counters.set(key, observe)
+    }
+    observe(seconds)
+  }
+}
+
+function tlsFile(server: ArchwayServer): Followed {
+  return { status: () => server.tlsStatus(), check: () => server.checkTls() }
+}
+
+function revocationOf(config: Config, sources: readonly Source[], metrics: Metrics): RevocationBudget {
+  const revocation = revocationBudget({
+    archwayMs: sources.some((source) => source.cache !== undefined) ? config.cache.ttl : 0,
+    apiserverWebhookMs: config.kubernetes.authenticationCacheTtl,
+  })
+  for (const [part, ms] of Object.entries(revocation.parts)) metrics.revocationSeconds.labels(part).set(ms / 1000)
+  return revocation
+}
