@@ -21,17 +21,23 @@ function missingFor(rig: RigName): string[] {
   return execFileSync(scriptOf(rig), ['missing'], { encoding: 'utf8' }).split('\n').filter(Boolean)
 }
 
+/** Rigs that could not be installed: once is enough to know. */
+const failed = new Set<RigName>()
+
 /** Installs a rig; resolves to what went wrong, if something did. */
 async function installRig(rig: RigName): Promise<string | undefined> {
   const title = `installing ${rig} (${RIGS[rig].brings})`
   const { status, output } = await step(title, scriptOf(rig), ['install'], { stdin: 'inherit' })
-  return status === 0 ? undefined : output
+  if (status === 0) return undefined
+  failed.add(rig)
+  return output
 }
 
 /** Why these rigs cannot be brought up here, after installing those that are quickly installed; nothing if they can. */
 export async function whatIsMissing(rigs: readonly RigName[]): Promise<{ why: string; remedy: string } | undefined> {
   for (const rig of rigs) {
-    const problem = RIGS[rig].quick && missingFor(rig).length > 0 ? await installRig(rig) : undefined
+    const isWorthATry = RIGS[rig].quick && !failed.has(rig) && missingFor(rig).length > 0
+    const problem = isWorthATry ? await installRig(rig) : undefined
     if (problem !== undefined) say(problem)
     const missing = missingFor(rig)
     const why = missing.includes(rig) ? `${rig} is not built` : `${rig} lacks ${missing.join(', ')}`
@@ -42,18 +48,18 @@ export async function whatIsMissing(rigs: readonly RigName[]): Promise<{ why: st
 
 async function main(names: readonly string[]): Promise<number> {
   const known = Object.keys(RIGS) as RigName[]
-  const strange = names.filter((name) => !(name in RIGS))
+  const strange = names.filter((name) => !Object.hasOwn(RIGS, name))
   if (strange.length > 0) {
     say(`archway: no rig "${strange[0]}": there are ${known.join(', ')}`)
     return 2
   }
-  let failed = 0
+  let problems = 0
   for (const rig of known.filter((name) => names.length === 0 || names.includes(name))) {
     const problem = missingFor(rig).length === 0 ? undefined : await installRig(rig)
     say(problem === undefined ? `archway: ${rig} is installed` : `${problem}\narchway: ${rig} is not installed`)
-    if (problem !== undefined) failed++
+    if (problem !== undefined) problems++
   }
-  return failed === 0 ? 0 : 1
+  return problems === 0 ? 0 : 1
 }
 
 if (process.argv[1] === import.meta.filename) process.exitCode = await main(process.argv.slice(2))

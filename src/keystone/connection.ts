@@ -10,7 +10,7 @@ import { type buildConnector, Client } from 'undici'
 import type { Attempt } from './deadline.ts'
 
 /** Longest body taken from Keystone, in bytes. */
-export const MAX_BODY_BYTES = 1024 * 1024
+const MAX_BODY_BYTES = 1024 * 1024
 
 /** Longest head of an answer, in bytes; it repeats the token. */
 const MAX_HEADER_BYTES = 32 * 1024

@@ -126,3 +126,20 @@ test('what is no proof passes as it is', async () => {
   await assert.rejects(audienceBound(failing, ['a']).authenticate('t', callContext()), outage)
   assert.equal(audienceBound(failing, []).name, 'fake')
 })
+
+test('T-W1 what is recalled is bound as what is asked', async () => {
+  for (const { outcome: _, asked, bound, own } of matrix) {
+    const result = authenticated(own === undefined ? {} : { audiences: own })
+    const inner = { ...fakeAuthenticator(() => result), recall: () => result }
+    const outer = audienceBound(inner, bound)
+    const ctx = callContext({ audiences: asked })
+    assert.deepEqual(outer.recall?.('t', ctx), await outer.authenticate('t', ctx))
+  }
+  assert.equal(
+    audienceBound(
+      fakeAuthenticator(() => SKIPPED),
+      ['a'],
+    ).recall?.('t', callContext()),
+    undefined,
+  )
+})

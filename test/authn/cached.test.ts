@@ -267,19 +267,16 @@ describe('concurrent checks', () => {
     assert.deepEqual(await Promise.all([first, second]), [rejected, rejected])
   })
 
-  test('a look-up has a deadline of its own, though the call has none', async () => {
+  test('a look-up has a deadline of its own, though the call has none', { timeout: 20_000 }, async (t) => {
     // The timer behind a signal does not keep a process alive; this does until it fires.
     const alive = setInterval(() => {}, 60_000)
-    try {
-      const { ask } = setUp(
-        (_, { signal }) =>
-          new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
-        { lookupTimeoutMs: 1 },
-      )
-      await assert.rejects(ask(), { name: 'TimeoutError' })
-    } finally {
-      clearInterval(alive)
-    }
+    t.after(() => clearInterval(alive))
+    const { ask } = setUp(
+      (_, { signal }) =>
+        new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
+      { lookupTimeoutMs: 1 },
+    )
+    await assert.rejects(ask(), { name: 'TimeoutError' })
   })
 
   test('a look-up is made for the call: id, log and audiences', async () => {
@@ -401,6 +398,45 @@ describe('T-W7 what is remembered is bounded and kept apart', () => {
     for (const token of ['t\ud800', 't\udfff', 't\ud801']) assert.equal((await ask(token)).kind, 'rejected')
     assert.equal(inner.asked.length, 4)
     assert.equal(cache.size, 1)
+  })
+})
+
+describe('recall', () => {
+  test('gives what is remembered, at once and by identity, and asks nobody for the rest', async () => {
+    const { ask, cache, inner, events, clock } = setUp((token) => (token === 'bad' ? rejected : authenticated()))
+    const recall = (token: string, ctx = callContext()): AuthnResult | undefined => cache.recall?.(token, ctx)
+    assert.equal(recall('t'), undefined)
+    const good = await ask('t')
+    const bad = await ask('bad')
+    assert.equal(recall('t'), good)
+    assert.equal(recall('bad'), bad)
+    assert.equal(recall('t', callContext({ audiences: ['a'] })), undefined, 'T-W1 for other audiences nothing is known')
+    assert.deepEqual(events, ['miss', 'miss', 'hit', 'hit'])
+    clock.now += 10_000
+    assert.equal(recall('bad'), undefined, 'its time is over')
+    assert.equal(recall('t'), good)
+    clock.now -= 60_000
+    assert.equal(recall('t'), undefined, 'T-W8 the clock was set back')
+    assert.equal(inner.asked.length, 2)
+  })
+
+  test('gives nothing of a look-up that is under way, and nothing after a flush', async () => {
+    const { answer, lookups } = held()
+    const { ask, cache } = setUp(answer)
+    const first = ask()
+    assert.equal(cache.recall?.('t', callContext()), undefined)
+    lookups[0]?.resolve(authenticated())
+    assert.equal(cache.recall?.('t', callContext()), undefined)
+    const result = await first
+    assert.equal(cache.recall?.('t', callContext()), result)
+    cache.flush()
+    assert.equal(cache.recall?.('t', callContext()), undefined)
+  })
+
+  test('does not take half a character for the replacement character', async () => {
+    const { ask, cache } = setUp(() => authenticated())
+    await ask('t\ufffd')
+    assert.equal(cache.recall?.('t\ud800', callContext()), undefined)
   })
 })
 

@@ -386,6 +386,35 @@ describe('the gate', () => {
     assert.equal(ctx.log.lines.length, 1)
   })
 
+  test('T-W6 lets nothing that is recalled pass unchecked, and judges it once with what is asked', async () => {
+    const events: GateEvent[] = []
+    const user = userInfo({ groups: ['system:masters', 'dev'] })
+    const result = authenticated({ user })
+    const refused = authenticated({ user: userInfo({ username: 'system:admin' }) })
+    const rules = { usernamePrefix: '', groupPrefix: '', reservedGroups: 'drop', allowReserved: [] } as const
+    const observe = (event: GateEvent): unknown => events.push(event)
+    const inner = {
+      ...fakeAuthenticator(() => result),
+      recall: (token: string) => ({ jane: result, admin: refused, other: SKIPPED })[token],
+    }
+    const gate = identityGate(inner, { ...rules, observe })
+    const recalled = gate.recall?.('jane', callContext())
+    assert.ok(recalled?.kind === 'authenticated')
+    assert.deepEqual(recalled.user.groups, ['dev'])
+    assert.equal(await gate.authenticate('jane', callContext()), recalled)
+    assert.deepEqual(gate.recall?.('admin', callContext()), refusal('username_reserved'))
+    assert.equal(gate.recall?.('other', callContext()), SKIPPED)
+    assert.equal(gate.recall?.('unknown', callContext()), undefined)
+    assert.deepEqual(events, ['group_reserved', 'username_reserved'])
+    assert.equal(
+      identityGate(
+        fakeAuthenticator(() => result),
+        rules,
+      ).recall?.('jane', callContext()),
+      undefined,
+    )
+  })
+
   test('judges equal results of two look-ups each for itself', async () => {
     const events: GateEvent[] = []
     const gate = identityGate(

@@ -144,6 +144,35 @@ describe('union', () => {
   })
 })
 
+describe('recall', () => {
+  /** Members that recall this; `undefined`: not known, `none`: cannot recall at all. */
+  function recalling(...results: readonly (AuthnResult | undefined | 'none')[]): FakeAuthenticator[] {
+    return results.map((result) => {
+      const member = fakeAuthenticator(() => assert.fail('was asked'))
+      return result === 'none' ? member : Object.assign(member, { recall: () => result })
+    })
+  }
+  const recall = (...results: readonly (AuthnResult | undefined | 'none')[]): AuthnResult | undefined =>
+    union(recalling(...results)).recall?.('t', callContext())
+  const proof = authenticated()
+
+  test('is what asking would come to, where all that would be asked is known', () => {
+    const later: AuthnResult = { kind: 'rejected', code: 'token_expired', source: 'b' }
+    assert.equal(recall(SKIPPED, proof), proof)
+    assert.equal(recall(rejected, proof), proof)
+    assert.equal(recall(SKIPPED, rejected, later), rejected)
+    assert.equal(recall(SKIPPED, SKIPPED), SKIPPED)
+    assert.equal(recall(proof, undefined), proof, 'who stands behind a proof is not asked')
+  })
+
+  test('is nothing where somebody has to be asked first', () => {
+    assert.equal(recall(undefined, proof), undefined, 'the order of the sources holds')
+    assert.equal(recall('none', proof), undefined)
+    assert.equal(recall(rejected, undefined), undefined)
+    assert.equal(recall(SKIPPED, 'none'), undefined)
+  })
+})
+
 describe('T-W3 who could not tell does not make a no', () => {
   const outage = new ArchwayError('keystone_unreachable', 'no connection', { retryAfter: 5 })
 

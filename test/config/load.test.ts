@@ -37,6 +37,7 @@ describe('defaults', () => {
             url: 'https://keystone.example:5000/v3',
             name: 'keystone',
             caMode: 'replace',
+            allowLoopback: false,
             timeout: 8_000,
             connections: 32,
             queue: 1024,

@@ -86,6 +86,7 @@ export function authenticatorContract(
           (other) => !given.good.has(other),
         ),
       ])
+      for (const token of given.good.keys()) await ask(given, token) // what is remembered must not help
       for (const token of [...UNKNOWN, ...near, ...given.good.values()]) {
         const result = await decided(given, token)
         assert.notEqual(result?.kind, 'authenticated', JSON.stringify(token.slice(0, 40)))
@@ -113,6 +114,20 @@ export function authenticatorContract(
       assert.ok(isDeepStrictEqual(structuredClone(second), before), 'asked again, the same comes out')
     })
 
+    rule('T-W2 what is recalled is what asking comes to, and is never a proof for an unknown token', async (given) => {
+      const { authenticator, good } = given
+      for (const token of [...good.keys(), ...UNKNOWN]) {
+        const recall = (): AuthnResult | undefined => authenticator.recall?.(token, callContext())
+        const before = recall()
+        const asked = await decided(given, token)
+        for (const recalled of [before, recall()]) {
+          if (recalled === undefined) continue
+          assert.deepEqual(recalled, asked)
+          assert.equal(recalled.kind === 'authenticated', good.has(token))
+        }
+      }
+    })
+
     rule('checks at the same time keep apart', async (given) => {
       const tokens = [...given.good.keys(), 'unknown', ...given.good.keys(), '__proto__', ...given.good.keys()]
       const results = await Promise.all(tokens.map((token) => decided(given, token)))
@@ -126,7 +141,10 @@ export function authenticatorContract(
       rule('T-W3 an outage is thrown: it is neither a no, nor somebody else’s', async (given) => {
         assert.ok(given.breakDown !== undefined)
         given.breakDown()
-        for (const token of [...given.good.keys(), 'gAAAAAbcdef-unknown']) await assert.rejects(ask(given, token))
+        for (const token of [...given.good.keys(), 'gAAAAAbcdef-unknown']) {
+          assert.equal(given.authenticator.recall?.(token, callContext()), undefined, 'nothing is known of it')
+          await assert.rejects(ask(given, token))
+        }
       })
     }
 

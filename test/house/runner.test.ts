@@ -22,7 +22,7 @@ function runFiles(files: Readonly<Record<string, string>>): { output: string; co
     '--test',
     '--test-timeout=300',
     `--test-reporter=${join(ROOT, 'tools/testing/events.ts')}`,
-    ...Object.keys(files),
+    ...Object.keys(files).filter((file) => file.endsWith('.test.mjs')),
   ]
   const { NODE_TEST_CONTEXT: _, ...env } = process.env // we are inside node's runner ourselves
   const { stdout } = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8', env })
@@ -66,6 +66,20 @@ describe('the test runner', () => {
     assert.match(output, /^✗ a\.test\.mjs:3 {2}a group › fails\n {4}Error: it is broken\n {8}at .*a\.test\.mjs:3:35/)
     assert.match(output, /caused by Error: rust/)
     assert.equal(counts, '0 passed, 1 failed, 0 skipped')
+  })
+
+  it('counts tests that another file defines, and names both files', () => {
+    const { output, counts } = runFiles({
+      'a.test.mjs': "import { contract } from './contract.mjs'\ncontract('a')\n",
+      'b.test.mjs': "import { contract } from './contract.mjs'\ncontract('b')\n",
+      'contract.mjs': `import { it } from 'node:test'
+        export function contract(name) {
+          it(name + ' is good', () => {})
+          it(name + ' fails', () => { throw new Error(name) })
+        }`,
+    })
+    assert.match(output, /^✗ contract\.mjs:4 {2}a fails \(a\.test\.mjs\)/m)
+    assert.equal(counts, '2 passed, 2 failed, 0 skipped')
   })
 
   it('fails a file that cannot be loaded, with what it printed', () => {

@@ -29,6 +29,7 @@ describe('T-W6 folding', () => {
     ['\u1100\u1175\u11b7', '김'],
     ['é', 'é'],
     ['e\u0301', 'é'],
+    ['e\u034f\u0301', 'é'],
   ]
   for (const [name, folded] of table) {
     test(`${JSON.stringify(name)} is taken for ${JSON.stringify(folded)}`, () => assert.equal(foldName(name), folded))

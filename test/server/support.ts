@@ -31,7 +31,7 @@ export interface TestClock {
   advance(ms: number): void
 }
 
-export function createClock(): TestClock {
+function createClock(): TestClock {
   let at = 1000
   return {
     now: () => at,

@@ -6,9 +6,6 @@
 import type { CallContext } from '../../src/context.ts'
 import { type RecordingLog, recordingLog } from '../reload/support.ts'
 
-export type { LogLine, RecordingLog } from '../reload/support.ts'
-export { recordingLog } from '../reload/support.ts'
-
 export interface TestContext extends CallContext {
   readonly log: RecordingLog
 }

@@ -29,12 +29,13 @@ export interface WebhookSetup {
 
 export interface WebhookFakes extends Partial<Omit<WebhookOptions, 'authenticator' | 'authorizer'>> {
   readonly authenticate?: (token: string, ctx: CallContext) => AuthnResult | Promise<AuthnResult>
+  readonly recall?: (token: string, ctx: CallContext) => AuthnResult | undefined
   readonly authorize?: (attributes: Attributes, ctx: CallContext) => Decision | Promise<Decision>
 }
 
 export function webhookSetup(fakes: WebhookFakes = {}): WebhookSetup {
-  const { authenticate = () => SKIPPED, authorize = () => ({ kind: 'no-opinion' }), ...over } = fakes
-  const authenticator = fakeAuthenticator(authenticate)
+  const { authenticate = () => SKIPPED, recall, authorize = () => ({ kind: 'no-opinion' }), ...over } = fakes
+  const authenticator = Object.assign(fakeAuthenticator(authenticate), recall === undefined ? {} : { recall })
   const authorizer = fakeAuthorizer(authorize)
   const observations: Observation[] = []
   const lines: WebhookLine[] = []

@@ -226,6 +226,57 @@ describe('TokenReview', () => {
   })
 })
 
+describe('what is recalled', () => {
+  const results: readonly AuthnResult[] = [
+    authenticated({ source: 'keystone', audiences: ['api'] }),
+    { kind: 'rejected', code: 'token_expired', source: 'keystone' },
+    SKIPPED,
+  ]
+  for (const result of results) {
+    test(`is answered, told and counted as what is asked: ${result.kind}`, async () => {
+      const clock = (): number => 0
+      const known = webhookSetup({ recall: () => result, clock })
+      const asked = webhookSetup({ authenticate: () => result, recall: () => undefined, clock })
+      assert.deepEqual(await known.ask(tokenReview()), await asked.ask(tokenReview()))
+      assert.deepEqual(known.lines, asked.lines)
+      assert.deepEqual(known.observations, asked.observations)
+      assert.deepEqual([known.authenticator.asked.length, asked.authenticator.asked.length], [0, 1])
+    })
+  }
+
+  test('is so for the token and the call of the request', async () => {
+    const seen: unknown[] = []
+    const { ask, authenticator } = webhookSetup({
+      recall(token, { requestId, audiences }) {
+        seen.push(token, requestId, audiences)
+        return undefined
+      },
+    })
+    await ask(tokenReview('tok', { audiences: ['a'] }))
+    assert.deepEqual(seen, ['tok', 'r-1', ['a']])
+    assert.equal(authenticator.asked[0]?.token, 'tok')
+  })
+
+  test('T-W2 is not even looked for with an empty or too long token', async () => {
+    const { ask, lines } = webhookSetup({ recall: () => assert.fail('was looked for'), tokenLength: 3 })
+    for (const token of ['', 'four'])
+      assert.deepEqual(bodyOf(await ask(tokenReview(token)))['status'], { authenticated: false })
+    assert.ok(lines.every(({ level }) => level === 'decision'))
+  })
+
+  test('T-W5 is a 500 that says nothing where recalling fails', async () => {
+    const { ask, lines, observations } = webhookSetup({
+      recall() {
+        throw new TypeError('cannot read /etc/secret')
+      },
+    })
+    const answer = await ask(tokenReview())
+    assert.equal(answer.status, 500)
+    assert.ok(!answer.body.includes('secret'))
+    assert.deepEqual([lines.length, observations.length, observations[0]?.kind], [1, 1, 'TokenReview'])
+  })
+})
+
 describe('T-W3 an outage is an error and never a no', () => {
   const unavailable = (Object.keys(ERROR_CODES) as ErrorCode[]).filter(
     (code) => new ArchwayError(code, '').status === 503,

@@ -9,8 +9,10 @@ import type { TestEvent } from 'node:test/reporters'
 import { inspect } from 'node:util'
 
 export interface TestLine {
-  readonly type: 'queued' | 'begun' | 'ended' | 'output'
+  readonly type: 'queued' | 'begun' | 'ended' | 'output' | 'total'
+  /** The file that was run; a test in it may be defined elsewhere. */
   readonly file: string
+  readonly definedIn: string
   /** About the file as such, not a test in it. */
   readonly wholeFile: boolean
   readonly name: string
@@ -23,6 +25,8 @@ export interface TestLine {
   /** Why it failed: node's failureType, and the error in words. */
   readonly failure?: { readonly type: string; readonly text: string }
   readonly text?: string
+  /** How many tests passed by node's own count, at the very end. */
+  readonly passed?: number
 }
 
 const TYPES: Readonly<Record<string, TestLine['type']>> = {
@@ -31,6 +35,7 @@ const TYPES: Readonly<Record<string, TestLine['type']>> = {
   'test:complete': 'ended',
   'test:stdout': 'output',
   'test:stderr': 'output',
+  'test:summary': 'total',
 }
 
 // biome-ignore lint/style/noDefaultExport: node takes a reporter from the default export
@@ -44,6 +49,8 @@ export default async function* events(source: AsyncIterable<TestEvent>): AsyncGe
 /** The members that node's events have in one place or another. */
 interface EventData {
   readonly file?: string
+  readonly entryFile?: string
+  readonly counts?: { readonly passed: number }
   readonly name?: string
   readonly nesting?: number
   readonly line?: number
@@ -59,11 +66,13 @@ interface EventData {
 }
 
 function toLine(type: TestLine['type'], data: EventData): TestLine {
-  const file = relative(process.cwd(), resolve(data.file ?? ''))
+  const definedIn = relative(process.cwd(), resolve(data.file ?? ''))
+  const file = data.entryFile === undefined ? definedIn : relative(process.cwd(), resolve(data.entryFile))
   const error = data.details?.error
   return {
     type,
     file,
+    definedIn,
     wholeFile: data.nesting === 0 && data.line === 1 && data.column === 1 && data.name === file,
     name: data.name ?? '',
     nesting: data.nesting ?? 0,
@@ -73,6 +82,7 @@ function toLine(type: TestLine['type'], data: EventData): TestLine {
     skipped: isSet(data.skip) || isSet(data.todo),
     ...(error && { failure: { type: error.failureType ?? '', text: inWords(error.cause ?? error) } }),
     ...(data.message !== undefined && { text: data.message }),
+    ...(data.counts !== undefined && { passed: data.counts.passed }),
   }
 }
 

@@ -53,6 +53,9 @@ const TAIL_LINES = 20
 export function reportSuite({ name, files, emptyFileFails, write, now }: ReportOptions): SuiteReport {
   const counts = { passed: 0, failed: 0, skipped: 0 }
   const states = new Map<string, FileState>()
+  /** Node 22 tells of a test by the file that defines it, which need not be one that was run. */
+  const elsewhere = newState(0)
+  let total: number | undefined
   const slow: [string, number][] = []
   const begin = now()
   const running = () => [...states].filter(([, state]) => !state.done)
@@ -60,8 +63,11 @@ export function reportSuite({ name, files, emptyFileFails, write, now }: ReportO
   const report: SuiteReport = {
     take(line) {
       if (line.wholeFile && line.type === 'begun') states.set(line.file, newState(now()))
-      const state = states.get(line.file)
-      if (state === undefined) return
+      if (line.type === 'total') {
+        if (line.file === '') total = line.passed
+        return
+      }
+      const state = states.get(line.file) ?? elsewhere
       state.lastEvent = now()
       if (line.type === 'output') state.output = (state.output + line.text).slice(-OUTPUT_TAIL)
       else if (line.wholeFile) takeFile(line, state)
@@ -92,8 +98,11 @@ export function reportSuite({ name, files, emptyFileFails, write, now }: ReportO
     },
 
     finish() {
-      for (const [file, state] of emptyFileFails ? states : []) {
-        if (!state.done || state.failed || state.queued > 0) continue
+      const empty = [...states].filter(([, state]) => state.done && !state.failed && state.queued === 0)
+      if (total !== undefined && total !== counts.passed + (elsewhere.queued > 0 ? 0 : empty.length)) {
+        report.fail(`node counts ${total} passed tests, this report ${counts.passed}`)
+      }
+      for (const [file] of emptyFileFails && elsewhere.queued === 0 ? empty : []) {
         counts.failed++
         write(`✗ ${file}\n    there is no test in this file`)
       }
@@ -120,7 +129,9 @@ export function reportSuite({ name, files, emptyFileFails, write, now }: ReportO
     if (type === 'cancelledByParent') return void state.unreached++ // what is shown is the cause
     state.failed = true
     const path = [...state.path.slice(0, line.nesting), line.name].join(' › ')
-    write(`✗ ${line.file}:${line.line}  ${path}\n${indented(text)}`)
+    write(
+      `✗ ${line.definedIn}:${line.line}  ${path}${line.definedIn === line.file ? '' : ` (${line.file})`}\n${indented(text)}`,
+    )
   }
 
   function takeFile(line: TestLine, state: FileState): void {
