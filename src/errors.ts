@@ -18,6 +18,12 @@ interface ErrorRow {
 
 /** Every code, its HTTP status and its meaning. `docs/errors.md` is generated from it. */
 export const ERROR_CODES = {
+  authorizers_failed: {
+    status: 503,
+    exposed: false,
+    meaning:
+      'No authorizer allowed or denied, and at least one of them could not tell. The log names it and the cause; see to that.',
+  },
   body_invalid: {
     status: 400,
     exposed: true,

@@ -19,9 +19,52 @@ export { type KeystoneTokenOptions, keystoneToken, type TokenScope } from './aut
 export { type TokenFileAuthenticator, type TokenFileOptions, tokenFile } from './authn/token-file.ts'
 export { union as unionOfAuthenticators } from './authn/union.ts'
 export { type UsernameFormat, usernameFormat } from './authn/username-format.ts'
+export { type AbacAuthorizer, abacFile } from './authz/abac/abac.ts'
+export { alwaysAllow, alwaysDeny } from './authz/always.ts'
 // authz/: may they?
 export { type Attributes, type Authorizer, type Decision, toStatus } from './authz/authorizer.ts'
+export {
+  type CompiledPolicy,
+  type CompileOptions,
+  type ConvertOptions,
+  compilePolicy,
+  decide,
+  diffPolicies,
+  type Example,
+  type ExampleResult,
+  type Explanation,
+  explain,
+  type Finding,
+  type FindingCode,
+  type GenerateOptions,
+  generateRequests,
+  type KeystonePolicyOptions,
+  keystonePolicy,
+  lint,
+  type Matrix,
+  type MatrixCell,
+  matrix,
+  matrixHtml,
+  type ParseOptions,
+  type Policy,
+  type PolicyDocument,
+  type PolicyJson,
+  type PolicyWarning,
+  parsePolicy,
+  type RbacConversion,
+  type RbacManifest,
+  requestsOf,
+  runExamples,
+  type Severity,
+  type SubresourceMode,
+  toRbac,
+  toVersion2,
+  type Version2,
+} from './authz/keystone-policy/index.ts'
+export { type NodeAuthorizer, nodeAuthorizer, nodeIdentity } from './authz/node/node.ts'
+export { type RbacAuthorizer, type RbacSource, rbac } from './authz/rbac/rbac.ts'
 export { union as unionOfAuthorizers } from './authz/union.ts'
+export { type WebhookAuthorizer, webhookAuthorizer } from './authz/webhook/webhook.ts'
 // The whole service from a configuration
 export { type ComposeOptions, type Service, startService } from './compose/service.ts'
 export { type ConfigSources, loadConfig } from './config/load.ts'

@@ -1,19 +1,15 @@
 /**
  * Flags that name where decisions come from, and what they come to: one authorizer, asked as the server would ask it.
- * Owns the reading of the files and the listing of every mistake in them.
+ * Policy files themselves are read in `policy/policy-files.ts`.
  *
  * @module
  */
-import { readFileSync } from 'node:fs'
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import { abacFile } from '../authz/abac/abac.ts'
 import type { Attributes, Authorizer } from '../authz/authorizer.ts'
 import {
   type CompiledPolicy,
-  compilePolicy,
   keystonePolicy,
-  type PolicyDocument,
-  parsePolicy,
   runExamples,
   type SubresourceMode,
 } from '../authz/keystone-policy/index.ts'
@@ -22,11 +18,10 @@ import type { RuleListing } from '../authz/rbac/policy-rule.ts'
 import { rbac } from '../authz/rbac/rbac.ts'
 import { union } from '../authz/union.ts'
 import type { CallContext, CallLog } from '../context.ts'
-import { ArchwayError, InvalidDocumentError, messageOf, type Problem } from '../errors.ts'
+import { messageOf } from '../errors.ts'
 import { type CommandIo, ExitError } from './io.ts'
+import { addPolicyFlag, collect, compiledPolicy, orExit2, throwAll } from './policy/policy-files.ts'
 import { rulesOfPolicy } from './policy/rules-of-policy.ts'
-
-export const SUBRESOURCE_MODES: readonly SubresourceMode[] = ['compat', 'guarded', 'strict']
 
 /** What the flags came to. */
 export interface SourceFlags {
@@ -66,23 +61,6 @@ export function addSourceFlags(command: Command, configured?: ConfiguredSources)
   return command.optionsGroup('Options:')
 }
 
-/** Adds the flag that says how far a key of a Keystone policy reaches. */
-export function addPolicyFlag(command: Command): Command {
-  return command.addOption(
-    new Option(
-      '--policy-subresources <MODE>',
-      'how far a key such as default/pods reaches: to every subresource, to the harmless ones, to none',
-    )
-      .choices(SUBRESOURCE_MODES)
-      .default('guarded'),
-  )
-}
-
-/** For options that may be given more than once. */
-export function collect(value: string, previous: readonly string[]): readonly string[] {
-  return [...previous, value]
-}
-
 /**
  * Opens what the flags name. Mistakes in any of the files end the command with status 2, each on a line with its
  * place.
@@ -92,14 +70,18 @@ export async function openSources(
   io: CommandIo,
   configured?: ConfiguredSources,
 ): Promise<AuthorizerSources> {
-  const { keystonePolicyFile: policies, rbacManifests, abacFile: abac, config } = flags
+  const { keystonePolicyFile: policies, rbacManifests, abacFile: abac } = flags
   const files = [...policies, rbacManifests, abac].filter((path) => path !== undefined)
-  if (config !== undefined && configured !== undefined) {
+  if (flags.config !== undefined && configured !== undefined) {
     if (files.length > 0) throw new ExitError(2, 'archway: --config is a whole chain: leave out the other sources')
-    return configured(config, io)
+    return configured(flags.config, io)
   }
   if (files.length === 0) {
-    throw new ExitError(2, 'archway: nobody to ask: name --keystone-policy-file, --rbac-manifests or --abac-file')
+    const config = configured === undefined ? '' : ', or --config'
+    throw new ExitError(
+      2,
+      `archway: nobody to ask: name --keystone-policy-file, --rbac-manifests, --abac-file${config}`,
+    )
   }
   const opened = await everyMistake([
     ...(policies.length === 0 ? [] : [() => policySource(policies, flags.policySubresources, io)]),
@@ -132,7 +114,7 @@ function policySource(paths: readonly string[], mode: SubresourceMode, io: Comma
 function warnOfFailures(policy: CompiledPolicy, io: CommandIo): void {
   for (const { where, examples } of policy.documents) {
     const failed = runExamples(policy, examples).filter(({ passed }) => !passed).length
-    if (failed > 0) io.err(`archway: ${where}: ${counted(failed, 'example')} fail: see archway policy test\n`)
+    if (failed > 0) io.err(`archway: ${where}: ${failed} of its examples fail: see archway policy test\n`)
   }
 }
 
@@ -146,38 +128,6 @@ async function abacSource(path: string, io: CommandIo): Promise<Source> {
   const authorizer = await abacFile({ path, log: errorLog(io), intervalMs: 0 })
   return { authorizer, rulesFor: ({ user }, namespace) => authorizer.rulesFor(user, namespace) }
 }
-
-// --- policies --------------------------------------------------------------------------------------------------
-
-/** Reads and compiles policy files as one policy. Throws {@link InvalidDocumentError} or `file_invalid`. */
-export function compiledPolicy(paths: readonly string[], mode: SubresourceMode): CompiledPolicy {
-  return compilePolicy(readPolicies(paths), { subresources: mode })
-}
-
-/** Reads policy files. A file of the predecessor may go on after its end, which is a warning and no mistake. */
-export function readPolicies(paths: readonly string[]): readonly PolicyDocument[] {
-  const documents: PolicyDocument[] = []
-  const mistakes: unknown[] = []
-  for (const path of paths) {
-    try {
-      documents.push(parsePolicy(readBytes(path), { where: path, trailing: 'ignore' }))
-    } catch (thrown) {
-      mistakes.push(thrown)
-    }
-  }
-  throwAll(mistakes)
-  return documents
-}
-
-function readBytes(path: string): Buffer {
-  try {
-    return readFileSync(path)
-  } catch (cause) {
-    throw new ArchwayError('file_invalid', `${path}: cannot be read (${messageOf(cause)})`, { cause })
-  }
-}
-
-// --- mistakes --------------------------------------------------------------------------------------------------
 
 /** Opens all of them, so that the mistakes of all are told together. */
 async function everyMistake<T>(open: readonly (() => T | Promise<T>)[]): Promise<readonly T[]> {
@@ -194,48 +144,16 @@ async function everyMistake<T>(open: readonly (() => T | Promise<T>)[]): Promise
   return opened
 }
 
-function throwAll(mistakes: readonly unknown[]): void {
-  const [first] = mistakes
-  if (mistakes.length === 1) throw first
-  if (mistakes.length > 1) throw new AggregateError(mistakes)
-}
-
-/** Turns mistakes in files into an exit with status 2 and a line for each. */
-export function orExit2<T>(load: () => T): T {
-  try {
-    return load()
-  } catch (thrown) {
-    const lines = mistakesIn(thrown)
-    if (lines === undefined) throw thrown
-    throw new ExitError(2, [...lines, `archway: ${counted(lines.length, 'mistake')}`].join('\n'))
-  }
-}
-
-/** `policy.json:3:5: [0].users: expected …`, a line for each mistake; `undefined` for what is no mistake in a file. */
-export function mistakesIn(thrown: unknown): readonly string[] | undefined {
-  if (thrown instanceof AggregateError) {
-    const all = thrown.errors.map(mistakesIn)
-    return all.every((lines) => lines !== undefined) ? all.flat() : undefined
-  }
-  if (thrown instanceof InvalidDocumentError) return thrown.problems.map((problem) => placed(thrown.where, problem))
-  return thrown instanceof ArchwayError && thrown.code === 'file_invalid' ? [thrown.message] : undefined
-}
-
-function placed(where: string, { path, message, line, column }: Problem): string {
-  const place = [where, line, column].filter((part) => part !== undefined).join(':')
-  return `${place}: ${path === '' ? '' : `${path}: `}${message}`
-}
-
-/** `1 mistake`, `2 mistakes`. */
-export function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`
-}
-
 // --- context ---------------------------------------------------------------------------------------------------
 
 /** Only what went wrong is for whoever sits at the terminal. */
 function errorLog(io: CommandIo): CallLog {
-  return { ...SILENT, error: (_, message) => io.err(`archway: ${message}\n`) }
+  return {
+    ...SILENT,
+    error(fields, message) {
+      io.err(`archway: ${message}${'error' in fields ? `: ${messageOf(fields.error)}` : ''}\n`)
+    },
+  }
 }
 
 const SILENT: CallLog = { debug() {}, info() {}, warn() {}, error() {} }

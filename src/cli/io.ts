@@ -11,6 +11,8 @@ export interface CommandIo {
   readonly err: (text: string) => void
   /** Standard input, whole, as text. */
   readonly readInput: () => string
+  /** Standard input in pieces as they come, however long it is; where it is absent {@link readInput} has to do. */
+  readonly inputChunks?: () => AsyncIterable<Uint8Array>
   /** Calls back on each signal until the returned function is called. */
   readonly onSignal: (signals: readonly NodeJS.Signals[], listener: (signal: NodeJS.Signals) => void) => () => void
 }
@@ -32,6 +34,7 @@ export function processIo(): CommandIo {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     readInput: () => readAll(0),
+    inputChunks: () => process.stdin,
     onSignal(signals, listener) {
       for (const signal of signals) process.on(signal, listener)
       return () => {

@@ -5,10 +5,13 @@
  * @module
  */
 import { Command } from 'commander'
+import { addCanICommand } from './can-i.ts'
 import { addConfigCommands } from './config.ts'
+import { configuredAuthorizers } from './configured-authorizers.ts'
 import { addDemoCommand } from './demo.ts'
 import { type CommandIo, ExitError, processIo } from './io.ts'
 import { keystoneAuth } from './k8s-keystone-auth.ts'
+import { addPolicyCommands } from './policy/policy.ts'
 import { addReviewCommands } from './review.ts'
 import { addServeCommand } from './serve.ts'
 import { version } from './version.ts'
@@ -59,6 +62,9 @@ async function archway(argv: readonly string[], io: CommandIo): Promise<number> 
   }
   program.commandsGroup('Doors:')
   addServeCommand(program, io, done)
+  program.commandsGroup('Policy:')
+  addCanICommand(program, io, done, configuredAuthorizers)
+  addPolicyCommands(program, io, done)
   program.commandsGroup('Looking at things:')
   addReviewCommands(program, io, done)
   addConfigCommands(program, io, done)

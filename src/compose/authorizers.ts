@@ -23,6 +23,7 @@ import { shadowed } from '../authz/recording/shadowed.ts'
 import { union } from '../authz/union.ts'
 import { webhookAuthorizer } from '../authz/webhook/webhook.ts'
 import type { AuthorizerSettings, Config } from '../config/schema.ts'
+import { qualifiedName } from '../config/values.ts'
 import { ArchwayError } from '../errors.ts'
 import { accessSource } from '../kube/api-client/access.ts'
 import { type KubeClient, kubeClient } from '../kube/api-client/client.ts'
@@ -33,7 +34,7 @@ import type { WatchedObjects } from '../kube/api-client/watch-objects.ts'
 import type { ReadinessCheck } from '../server/admin.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import type { Followed, Part } from './part.ts'
+import { type Closer, closeAll, type Followed, type Part } from './part.ts'
 
 /** The authorizers, as one. */
 export interface Authorization extends Part {
@@ -54,7 +55,7 @@ interface Opening extends AuthorizationOptions {
   readonly files: Followed[]
   readonly checks: ReadinessCheck[]
   readonly stores: PolicyStore[]
-  readonly closers: (() => Promise<void> | void)[]
+  readonly closers: Closer[]
   /** Ends every watch. */
   readonly ending: AbortController
   /** Access to the cluster, made when first needed: without need for it nothing is asked of Kubernetes. */
@@ -64,7 +65,7 @@ interface Opening extends AuthorizationOptions {
 /** Opens every authorizer of the configuration. */
 export async function openAuthorization(options: AuthorizationOptions): Promise<Authorization> {
   const { config, log } = options
-  const closers: (() => Promise<void> | void)[] = []
+  const closers: Closer[] = []
   const ending = new AbortController()
   closers.push(() => ending.abort())
   let client: KubeClient | undefined
@@ -77,9 +78,7 @@ export async function openAuthorization(options: AuthorizationOptions): Promise<
     ending,
     cluster: () => (client ??= connectToCluster(options, closers)),
   }
-  const close = async (): Promise<void> => {
-    for (const end of closers.splice(0).reverse()) await end()
-  }
+  const close = (): Promise<void> => closeAll(closers, log)
   try {
     const members: Authorizer[] = []
     for (const settings of config.authorizers) members.push(await openAuthorizer(settings, opening))
@@ -109,10 +108,10 @@ async function openKeystonePolicy(settings: SettingsOf<'keystonePolicy'>, openin
   const { name, files, subresources, anyIdentity, hardDeny, shadowFiles } = settings
   const { log, metrics } = opening
   const compile: CompileOptions = { subresources, ...(anyIdentity ? { requireKeystoneIdentity: false } : {}) }
-  const configMaps = settings.configMaps.map(qualified)
-  const store = policyStore({ sources: [...files, ...configMaps.map(({ where }) => where)], compile })
+  const configMaps = settings.configMaps.map(qualifiedName)
+  const store = policyStore({ sources: [...files, ...configMaps], compile })
   await openFiles(files, store, opening)
-  for (const { namespace, name: configMap } of configMaps) openConfigMap(namespace, configMap, store, opening)
+  for (const configMap of configMaps) openConfigMap(configMap, store, opening)
   opening.stores.push(store)
   opening.checks.push(policyCheck(name, store))
   const inForce = keystonePolicy({ name, policy: () => store.current(), hardDeny })
@@ -135,7 +134,8 @@ async function openFiles(paths: readonly string[], store: PolicyStore, opening: 
 }
 
 /** The ConfigMap need not be there, nor the API server: nobody is kept from logging in while either is missing. */
-function openConfigMap(namespace: string, name: string, store: PolicyStore, opening: Opening): void {
+function openConfigMap(where: string, store: PolicyStore, opening: Opening): void {
+  const [namespace = '', name = ''] = where.split('/')
   const source = configMapSource({
     namespace,
     name,
@@ -146,13 +146,6 @@ function openConfigMap(namespace: string, name: string, store: PolicyStore, open
     instance: hostname(),
   })
   opening.files.push({ status: () => source.status(), check: async () => {} })
-}
-
-/** As the predecessor has it, a bare name is one in `kube-system`. */
-function qualified(text: string): { readonly namespace: string; readonly name: string; readonly where: string } {
-  const [first = '', second] = text.split('/')
-  const [namespace, name] = second === undefined ? ['kube-system', first] : [first, second]
-  return { namespace, name, where: `${namespace}/${name}` }
 }
 
 function policyCheck(name: string, store: PolicyStore): ReadinessCheck {
@@ -228,10 +221,7 @@ async function openWebhook(settings: SettingsOf<'webhook'>, opening: Opening): P
   })
 }
 
-function connectToCluster(
-  { config, log, version }: AuthorizationOptions,
-  closers: (() => Promise<void> | void)[],
-): KubeClient {
+function connectToCluster({ config, log, version }: AuthorizationOptions, closers: Closer[]): KubeClient {
   const { kubeconfig } = config.kubernetes
   const load = kubeconfig === undefined ? () => inClusterAccess() : () => kubeconfigAccess({ path: kubeconfig })
   const wire = transport({ access: accessSource({ load, log }), userAgent: `archway/${version}` })
@@ -243,7 +233,7 @@ async function withRecorder(
   authorizer: Authorizer,
   { recorder: { path, maxBytes, files, hashUsers } }: Config,
   log: Logger,
-  closers: (() => Promise<void> | void)[],
+  closers: Closer[],
 ): Promise<Authorizer> {
   if (path === undefined) return authorizer
   const recorder = await openRecorder({ path, maxBytes, maxFiles: files, hashUsers, log, now: () => new Date() })

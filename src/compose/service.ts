@@ -18,7 +18,7 @@ import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
 import { type Observation, REVIEW_PATHS, webhook } from '../webhook/webhook.ts'
 import { openAuthorization } from './authorizers.ts'
 import { collectMetrics, fileCheck, openAdmin, reachable } from './health.ts'
-import type { Followed, Part } from './part.ts'
+import { type Closer, closeAll, type Followed, type Part } from './part.ts'
 import { openSource, type Source } from './sources.ts'
 
 export interface ComposeOptions {
@@ -46,10 +46,9 @@ export interface Service {
 export async function startService(config: Config, options: ComposeOptions): Promise<Service> {
   const { log } = options
   const metrics = createMetrics(options.version)
-  const closers: (() => Promise<void> | void)[] = []
-  const stop = async (): Promise<void> => {
-    for (const close of closers.splice(0).reverse()) await close()
-  }
+  const closers: Closer[] = []
+  let stopped: Promise<void> | undefined
+  const stop = (): Promise<void> => (stopped ??= closeAll(closers, log))
   try {
     const sources: Source[] = []
     for (const settings of config.authenticators) {

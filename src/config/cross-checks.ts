@@ -5,6 +5,8 @@
  * @module
  */
 import type { Problem } from '../errors.ts'
+import { knownKeys } from './options.ts'
+import { qualifiedName } from './values.ts'
 
 /** Finds every contradiction between values. Whatever has a wrong type is left to the schema. */
 export function crossCheck(config: unknown): readonly Problem[] {
@@ -59,6 +61,21 @@ function* checkAuthorizers(authorizers: unknown): Generator<Problem> {
     if (kind === 'keystonePolicy' && isEmpty(at(value, 'files')) && isEmpty(at(value, 'configMaps'))) {
       yield { path, message: 'no policy: name `files`, `configMaps` or both' }
     }
+    if (kind === 'keystonePolicy') yield* checkPolicySources(path, value)
+  }
+}
+
+/** What stands twice would be two policies of one name. */
+function* checkPolicySources(path: string, value: unknown): Generator<Problem> {
+  const seen = new Set<string>()
+  for (const list of ['files', 'configMaps'] as const) {
+    const sources = at(value, list)
+    for (const [index, source] of Array.isArray(sources) ? sources.entries() : []) {
+      if (typeof source !== 'string') continue
+      const name = list === 'configMaps' ? qualifiedName(source) : source
+      if (seen.has(name)) yield { path: `${path}.${list}[${index}]`, message: 'stands twice: name it once' }
+      seen.add(name)
+    }
   }
 }
 
@@ -87,8 +104,10 @@ function* checkItems(list: string, items: unknown, kinds: Kinds): Generator<Prob
     const path = `${list}[${index}].${kind}`
     const value = at(item, kind)
     const name = at(value, 'name') ?? kinds[kind]
-    if (names.has(name))
-      yield { path: `${path}.name`, message: `a second one called ${name}: give it a name of its own` }
+    if (names.has(name)) {
+      const way = knownKeys([list, '0', kind]).includes('name') ? 'give it a name of its own' : 'one is enough'
+      yield { path: `${path}.name`, message: `a second one called ${name}: ${way}` }
+    }
     names.add(name)
     found.push({ kind, path, value })
   }

@@ -39,6 +39,26 @@ export function listOptions(): readonly Option[] {
   return [...walk(configSchema, [])]
 }
 
+/** A kind of item of a list: `authorizers[].rbac`. */
+export interface ItemKind {
+  readonly name: string
+  readonly description: string
+}
+
+/** Every kind of item, in the order of the schema; one without options as well. */
+export function listKinds(): readonly ItemKind[] {
+  return Object.entries(configSchema.shape).flatMap(([list, schema]) => {
+    const inner = unwrap(schema)
+    const item = inner instanceof z.ZodArray ? unwrap(inner.element) : undefined
+    if (!(item instanceof z.ZodObject)) return []
+    return Object.entries(item.shape).map(([kind, member]) => ({
+      name: `${list}[].${kind}`,
+      description:
+        (unwrap(member as z.core.$ZodType) as z.ZodType).description ?? (member as z.ZodType).description ?? '',
+    }))
+  })
+}
+
 /** Keys that may stand at a path; empty where the path leads to a value. */
 export function knownKeys(path: readonly string[]): readonly string[] {
   let current: z.core.$ZodType | undefined = configSchema

@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from 'zod'
-import { listOptions, type Option } from './options.ts'
+import { listKinds, listOptions, type Option } from './options.ts'
 import { configSchema } from './schema.ts'
 
 /** The JSON Schema (draft 2020-12) of the configuration file. */
@@ -18,8 +18,19 @@ export function configJsonSchema(): object {
 /** The reference page, Markdown. */
 export function configReference(): string {
   const sections = Map.groupBy(listOptions(), (option) => section(option.path))
-  const tables = [...sections].map(([name, options]) => `## ${name}\n\n${table(options)}`)
-  return `${INTRODUCTION}\n\n${tables.join('\n\n')}\n`
+  const kinds = listKinds()
+  const names = [...sections.keys()].flatMap((name) => {
+    const [list, kind] = name.split('.', 2)
+    return kind !== undefined && list?.endsWith('[]')
+      ? kinds.filter((each) => each.name.startsWith(`${list}.`)).map((each) => each.name)
+      : [name]
+  })
+  const parts = [...new Set(names)].flatMap((name) => [
+    `## ${name}`,
+    ...kinds.filter((kind) => kind.name === name).map(({ description }) => description),
+    ...(sections.has(name) ? [table(sections.get(name) ?? [])] : []),
+  ])
+  return `${INTRODUCTION}\n\n${parts.join('\n\n')}\n`
 }
 
 const INTRODUCTION = `# Configuration reference

@@ -10,7 +10,7 @@ import { usernameFormat } from '../authn/username-format.ts'
 import { messageOf } from '../errors.ts'
 import { parseKeystoneUrl } from '../keystone/url.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../telemetry/logger.ts'
-import { duration, filePath, listenAddress } from './values.ts'
+import { duration, filePath, listenAddress, objectName } from './values.ts'
 
 /** How an option can be given besides the file. */
 export interface OptionMeta {
@@ -181,7 +181,7 @@ const keystonePolicyAuthorizer = z
       { flag: 'keystone-policy-file', env: 'ARCHWAY_KEYSTONE_POLICY_FILE', value: 'FILE', makes: true },
     ),
     configMaps: option(
-      z.array(z.string().regex(/^([a-z0-9.-]+\/)?[a-z0-9.-]+$/, 'expected name or namespace/name')).default([]),
+      z.array(objectName()).default([]),
       'ConfigMaps with a policy under the key `policies`: namespace/name, or a name in kube-system. Watched. Rules of all files and ConfigMaps add up.',
       { flag: 'policy-configmap-name', env: 'ARCHWAY_POLICY_CONFIGMAP_NAME', value: 'NAME', makes: true },
     ),
@@ -219,7 +219,7 @@ const rbacAuthorizer = z
 const abacAuthorizer = z
   .strictObject({
     name: option(z.string().min(1).default('abac'), 'Name of the authorizer in logs and metrics.'),
-    path: option(filePath(), "kube-apiserver's ABAC policy file. Reloaded.", {
+    path: option(filePath(), 'Policy file as of `--authorization-policy-file` of kube-apiserver. Reloaded.', {
       flag: 'abac-file',
       env: 'ARCHWAY_ABAC_FILE',
       value: 'FILE',

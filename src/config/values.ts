@@ -70,3 +70,15 @@ export function listenAddress(): z.ZodString {
     })
     .refine((text) => Number(text.slice(text.lastIndexOf(':') + 1)) <= 65_535, 'a port is at most 65535')
 }
+
+const DNS_NAME = '[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?'
+
+/** An object in a namespace: `namespace/name`, or a name in `kube-system`. */
+export function objectName(): z.ZodString {
+  return z.string().regex(new RegExp(`^(?:${DNS_NAME}/)?${DNS_NAME}$`), 'expected name or namespace/name')
+}
+
+/** `namespace/name` of what {@link objectName} takes: as the predecessor has it, a bare name is in `kube-system`. */
+export function qualifiedName(text: string): string {
+  return text.includes('/') ? text : `kube-system/${text}`
+}

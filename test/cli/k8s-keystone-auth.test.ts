@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
+import { createFolder, type TestFolder } from '../support/tls.ts'
 import { run, testIo } from './support.ts'
 
 const PROGRAM = 'k8s-keystone-auth'
@@ -89,5 +90,71 @@ describe('k8s-keystone-auth', () => {
     assert.equal(status, 1)
     assert.match(err, /keystone\.url/)
     assert.equal(err.includes('pw@'), false)
+  })
+})
+
+describe('k8s-keystone-auth: where the policy comes from', () => {
+  let folder: TestFolder
+  let good: string
+  let compat: string
+  before(async () => {
+    folder = await createFolder()
+    const policies = [
+      { users: { roles: ['member'], projects: ['demo'] }, resource_permissions: { 'default/pods': ['*'] } },
+    ]
+    const example = { user: { name: 'jane', roles: ['member'], project: 'demo' }, verb: 'create', namespace: 'default' }
+    const examples = [{ ...example, resource: 'pods/exec', expect: 'allow' }]
+    good = await folder.write('policy.json', JSON.stringify(policies))
+    compat = await folder.write('compat.json', JSON.stringify({ policies, examples }))
+  })
+  after(() => folder.remove())
+
+  /** What it says before it ends, for want of a certificate at the latest. */
+  async function ends(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> {
+    const { status, err } = await run(PROGRAM, [...COMPLETE, ...argv], testIo(env))
+    assert.equal(status, 1)
+    return err
+  }
+  /** It got beyond the policy. */
+  const TAKEN = /\/nonexistent\/c\b/
+
+  test('a file, by flag and by variable; one that cannot be used ends the start', async () => {
+    assert.match(await ends([`--keystone-policy-file=${good}`]), TAKEN)
+    assert.match(await ends([], { KEYSTONE_POLICY_FILE: good }), TAKEN)
+    const none = folder.path('none.json')
+    for (const err of [
+      await ends([`--keystone-policy-file=${none}`]),
+      await ends(['--keystone_policy_file', none]),
+      await ends([], { KEYSTONE_POLICY_FILE: none }),
+    ]) {
+      assert.match(err, /none\.json/)
+      assert.doesNotMatch(err, TAKEN)
+    }
+    const broken = await folder.write('broken.json', '[{"users": ["alice"]}]')
+    assert.match(await ends([`--keystone-policy-file=${broken}`]), /broken\.json: line 1: \[0\]\.users/)
+    assert.match(await ends([`--keystone-policy-file=${good}`], { KEYSTONE_POLICY_FILE: none }), TAKEN)
+  })
+
+  test('a ConfigMap, which need not be there, nor the cluster', async () => {
+    const kubeconfig = ['--kubeconfig', folder.path('none.kubeconfig')]
+    assert.match(await ends(['--policy-configmap-name=k8s-auth-policy', ...kubeconfig]), TAKEN)
+    assert.match(await ends(kubeconfig, { KEYSTONE_POLICY_CONFIGMAP_NAME: 'k8s-auth-policy' }), TAKEN)
+    for (const name of ['../secrets', 'Policy', 'a b']) {
+      assert.match(await ends([`--policy-configmap-name=${name}`, ...kubeconfig]), /expected name or namespace\/name/)
+    }
+  })
+
+  test('a file wins over a ConfigMap, which is not followed then', async () => {
+    // The name would be a mistake, if it were looked at.
+    assert.match(await ends([`--keystone-policy-file=${good}`, '--policy-configmap-name=Not-Followed']), TAKEN)
+  })
+
+  test('--policy-subresources says what its keys cover', async () => {
+    const file = `--keystone-policy-file=${compat}`
+    assert.match(await ends([file, '--policy-subresources=compat']), TAKEN)
+    for (const mode of [[], ['--policy-subresources=guarded'], ['--policy-subresources', 'strict']]) {
+      assert.match(await ends([file, ...mode]), /compat\.json: line 1: examples\[0\]: expects allow/)
+    }
+    assert.match(await ends([file, '--policy-subresources=loose']), /subresources: [^\n]*compat/)
   })
 })

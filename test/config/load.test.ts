@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { listOptions, type Option } from '../../src/config/options.ts'
 import { configSchema } from '../../src/config/schema.ts'
-import { load, mistakes, problemsOf, VALID } from './support.ts'
+import { load, mistakes, placeOf, problemsOf, VALID, WHOLE } from './support.ts'
 
 const NO_CERTIFICATE = [
   'server.tls.certFile: missing: set it or pass --tls-cert-file FILE',
@@ -49,13 +49,45 @@ describe('defaults', () => {
           },
         },
       ],
+      authorizers: [],
       identity: { usernamePrefix: '', groupPrefix: '', reservedGroups: 'drop', allowReserved: [] },
       audiences: [],
       cache: { ttl: 30_000, negativeTtl: 10_000, entries: 10_000 },
       webhook: { tokenLength: 16_384, explainRefusals: false },
       kubernetes: { authenticationCacheTtl: 120_000 },
+      recorder: { maxBytes: 67_108_864, files: 1, hashUsers: false },
       logging: { level: 'decision', format: 'auto' },
     })
+  })
+
+  test('of each kind of authorizer as well', () => {
+    assert.deepEqual(load(WHOLE).authorizers, [
+      {
+        keystonePolicy: {
+          name: 'keystone-policy',
+          files: ['policy.json'],
+          configMaps: [],
+          subresources: 'guarded',
+          anyIdentity: false,
+          hardDeny: false,
+          shadowFiles: [],
+        },
+      },
+      { rbac: { name: 'rbac' } },
+      { abac: { name: 'abac', path: 'abac.jsonl' } },
+      { node: { name: 'node', kubernetesMinor: 33 } },
+      {
+        webhook: {
+          name: 'webhook',
+          kubeconfig: 'authz.kubeconfig',
+          apiVersion: 'v1',
+          timeout: 5000,
+          failurePolicy: 'no-opinion',
+        },
+      },
+      { alwaysAllow: {} },
+      { alwaysDeny: { hard: false } },
+    ])
   })
 
   test('are made anew each time: nobody changes them for the next', () => {
@@ -129,10 +161,16 @@ describe('flags beat environment beat file', () => {
     test(`${option.name} can be given as ${option.flag} and as ${option.env}`, () => {
       assert.ok(option.flag !== undefined && option.env !== undefined)
       const [text, value] = sample(option)
-      for (const given of [{ flags: { [option.flag]: text } }, { env: { [option.env]: text } }]) {
-        const config = load(VALID, given)
-        const at = option.path.map((part) => (part === '[]' ? sourceIndex(option) : part))
-        assert.deepEqual(valueAt(config, at), value)
+      const expected = option.list ? [value] : value // a flag for a list gives its one item
+      const flags = { [option.flag]: text }
+      const env = { [option.env]: text }
+      for (const given of [{ flags }, { env }, { flags, env: { [option.env]: 'beaten' } }]) {
+        const config = load(WHOLE, given)
+        assert.deepEqual(valueAt(config, placeOf(option.path)), expected)
+        // Nothing else is changed by it.
+        const copy: unknown = structuredClone(load(WHOLE))
+        setAt(copy, placeOf(option.path), expected)
+        assert.deepEqual(config, copy)
       }
     })
   }
@@ -146,6 +184,7 @@ describe('flags beat environment beat file', () => {
     if (path.at(-1) === 'listen') return ['127.0.0.1:1', '127.0.0.1:1']
     if (path.at(-1) === 'url') return ['https://other.example/v3', 'https://other.example/v3']
     if (path.at(-1) === 'usernameFormat') return ['%n@%d', '%n@%d']
+    if (path.at(-1) === 'configMaps') return ['auth/other', 'auth/other']
     return ['other.pem', 'other.pem']
   }
 })
@@ -191,17 +230,17 @@ describe('flags of a source', () => {
 
   test('that only add to a source need one', () => {
     assert.deepEqual(mistakes(tls, { flags: { 'keystone-ca-file': 'ca' } }), [
-      'authenticators: --keystone-ca-file: there is no keystone source it could belong to',
+      'authenticators: --keystone-ca-file: there is no keystone it could belong to',
       'authenticators: no source of identities: name at least one, such as --keystone-url URL or --token-file FILE',
     ])
   })
 
   test('with several sources of the kind belong to none, and the message says how they were given', () => {
     assert.deepEqual(mistakes(two, { flags: { 'keystone-url': 'https://c.example/v3' } }), [
-      'authenticators: --keystone-url: there are several keystone sources; edit the file',
+      'authenticators: --keystone-url: there are several of the kind keystone; edit the file',
     ])
     assert.deepEqual(mistakes(two, { env: { ARCHWAY_KEYSTONE_CA_FILE: 'ca' } }), [
-      'authenticators: ARCHWAY_KEYSTONE_CA_FILE: there are several keystone sources; edit the file',
+      'authenticators: ARCHWAY_KEYSTONE_CA_FILE: there are several of the kind keystone; edit the file',
     ])
   })
 
@@ -210,6 +249,117 @@ describe('flags of a source', () => {
       mistakes({ ...tls, authenticators: 'all' }, { flags: { 'keystone-url': 'https://c.example/v3' } }),
       ['authenticators: Invalid input: expected array, received string'],
     )
+  })
+})
+
+describe('flags of an authorizer', () => {
+  const order = (given: Parameters<typeof load>[1], file: object = VALID): readonly string[] =>
+    load(file, given).authorizers.flatMap((authorizer) => Object.keys(authorizer))
+
+  const made: readonly [flag: string, env: string, value: string, made: object][] = [
+    ['keystone-policy-file', 'ARCHWAY_KEYSTONE_POLICY_FILE', 'p.json', { keystonePolicy: { files: ['p.json'] } }],
+    ['policy-configmap-name', 'ARCHWAY_POLICY_CONFIGMAP_NAME', 'pol', { keystonePolicy: { configMaps: ['pol'] } }],
+    ['rbac-manifests', 'ARCHWAY_RBAC_MANIFESTS', 'rbac.d', { rbac: { manifests: 'rbac.d' } }],
+    ['abac-file', 'ARCHWAY_ABAC_FILE', 'abac.jsonl', { abac: { path: 'abac.jsonl' } }],
+  ]
+  for (const [flag, env, value, authorizer] of made) {
+    test(`--${flag} and ${env} alone make one where there is none`, () => {
+      const written = load({ ...VALID, authorizers: [authorizer] })
+      assert.deepEqual(load(VALID, { flags: { [flag]: value } }), written)
+      assert.deepEqual(load(VALID, { env: { [env]: value } }), written)
+      assert.deepEqual(load({ ...VALID, authorizers: [] }, { flags: { [flag]: value } }), written)
+    })
+  }
+
+  const all = {
+    'policy-subresources': 'strict',
+    'abac-file': 'abac.jsonl',
+    'rbac-manifests': 'rbac.d',
+    'policy-configmap-name': 'auth/policy',
+    'keystone-policy-file': 'p.json',
+    kubeconfig: 'kubeconfig',
+  }
+
+  test('together make one of each kind, in the order of the schema whatever the order of the flags', () => {
+    const variables = {
+      ARCHWAY_ABAC_FILE: 'abac.jsonl',
+      ARCHWAY_POLICY_SUBRESOURCES: 'strict',
+      ARCHWAY_RBAC_MANIFESTS: 'rbac.d',
+      ARCHWAY_POLICY_CONFIGMAP_NAME: 'auth/policy',
+      ARCHWAY_KEYSTONE_POLICY_FILE: 'p.json',
+      ARCHWAY_KUBECONFIG: 'kubeconfig',
+    }
+    const written = load({
+      ...VALID,
+      authorizers: [
+        { keystonePolicy: { files: ['p.json'], configMaps: ['auth/policy'], subresources: 'strict' } },
+        { rbac: { manifests: 'rbac.d' } },
+        { abac: { path: 'abac.jsonl' } },
+      ],
+      kubernetes: { kubeconfig: 'kubeconfig' },
+    })
+    assert.deepEqual(load(VALID, { flags: all }), written)
+    assert.deepEqual(load(VALID, { env: variables }), written)
+  })
+
+  test('add to those of the file behind them, and replace in the one of their kind', () => {
+    const file = { ...VALID, authorizers: [{ abac: { path: 'own', name: 'mine' } }, { alwaysDeny: {} }] }
+    assert.deepEqual(order({ flags: all }, file), ['abac', 'alwaysDeny', 'keystonePolicy', 'rbac'])
+    assert.deepEqual(load(file, { flags: all }).authorizers[0], { abac: { path: 'abac.jsonl', name: 'mine' } })
+    const files = { ...VALID, authorizers: [{ keystonePolicy: { files: ['a', 'b'], hardDeny: true } }] }
+    const [first] = load(files, { flags: { 'keystone-policy-file': 'c' } }).authorizers
+    assert.deepEqual(first?.keystonePolicy?.files, ['c'])
+    assert.equal(first?.keystonePolicy?.hardDeny, true)
+  })
+
+  test('turn RBAC that is watched into RBAC of a folder', () => {
+    const file = { ...VALID, authorizers: [{ rbac: {} }] }
+    assert.deepEqual(load(file, { flags: { 'rbac-manifests': 'd' } }).authorizers, [
+      { rbac: { name: 'rbac', manifests: 'd' } },
+    ])
+  })
+
+  test('that only add to one need one', () => {
+    assert.deepEqual(mistakes(VALID, { flags: { 'policy-subresources': 'compat' } }), [
+      'authorizers: --policy-subresources: there is no keystonePolicy it could belong to',
+    ])
+    assert.deepEqual(
+      mistakes({ ...VALID, authorizers: [{ rbac: {} }] }, { env: { ARCHWAY_POLICY_SUBRESOURCES: 'strict' } }),
+      ['authorizers: ARCHWAY_POLICY_SUBRESOURCES: there is no keystonePolicy it could belong to'],
+    )
+  })
+
+  test('with several of the kind belong to none', () => {
+    const two = {
+      ...VALID,
+      authorizers: [{ keystonePolicy: { files: ['a'] } }, { keystonePolicy: { files: ['b'], name: 'b' } }],
+    }
+    for (const flag of ['keystone-policy-file', 'policy-configmap-name']) {
+      assert.deepEqual(mistakes(two, { flags: { [flag]: 'c' } }), [
+        `authorizers: --${flag}: there are several of the kind keystonePolicy; edit the file`,
+      ])
+    }
+  })
+
+  test('are told at their path where they are wrong', () => {
+    assert.match(
+      mistakes(VALID, { flags: { 'keystone-policy-file': 'p', 'policy-subresources': 'loose' } }).join(),
+      /^authorizers\[0\]\.keystonePolicy\.subresources: [^\n]*compat/,
+    )
+    for (const name of ['Policy', 'a/b/c', '', '/a', 'a/', '..', '../a', 'a/..', 'a b', '-a', 'a-', 'a?b', 'a%2fb']) {
+      assert.deepEqual(mistakes(VALID, { flags: { 'policy-configmap-name': name } }), [
+        'authorizers[0].keystonePolicy.configMaps[0]: expected name or namespace/name',
+      ])
+    }
+    for (const name of ['a', 'k8s-auth-policy', 'auth/k8s.auth', '0', 'a/0']) {
+      assert.doesNotThrow(() => load(VALID, { flags: { 'policy-configmap-name': name } }))
+    }
+  })
+
+  test('that are empty are told, and empty variables are none', () => {
+    const files = 'authorizers[0].keystonePolicy.files[0]: expected the path of a file'
+    assert.deepEqual(mistakes(VALID, { flags: { 'keystone-policy-file': '' } }), [files])
+    assert.deepEqual(load(VALID, { env: { ARCHWAY_KEYSTONE_POLICY_FILE: '' } }), load(VALID))
   })
 })
 
@@ -273,10 +423,17 @@ loging: {}
     ['cache: { TTL: 1s }', 'cache.TTL: unknown key; did you mean ttl?'],
     ['cache: { lifetime: 1s }', 'cache.lifetime: unknown key; known here: ttl, negativeTtl, entries'],
     ['authenticators: [{ ldap: {} }]', 'authenticators[0].ldap: unknown key; known here: tokenFile, keystone'],
+    ['authorizers: [{ rback: {} }]', 'authorizers[0].rback: unknown key; did you mean rbac?'],
+    [
+      'authorizers: [{ opa: {} }]',
+      'authorizers[0].opa: unknown key; known here: keystonePolicy, rbac, abac, node, webhook, alwaysAllow, alwaysDeny',
+    ],
+    ['authorizers: [{ rbac: { manifest: x } }]', 'authorizers[0].rbac.manifest: unknown key; did you mean manifests?'],
+    ['recorder: { paths: x }', 'recorder.paths: unknown key; did you mean path?'],
     ['authenticators: [{ keystone: { ur: x } }]', 'authenticators[0].keystone.ur: unknown key; did you mean url?'],
     [
       '"a.b": 1',
-      'a.b: unknown key; known here: server, admin, authenticators, identity, audiences, cache, webhook, kubernetes, logging',
+      'a.b: unknown key; known here: server, admin, authenticators, authorizers, identity, audiences, cache, webhook, kubernetes, recorder, logging',
     ],
   ]
   for (const [text, message] of suggestions) {
@@ -285,9 +442,12 @@ loging: {}
 
   test('T-H13 names of Object.prototype are unknown keys like any other', () => {
     for (const key of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
-      const text = `${key}: { server: {} }\nserver: { ${key}: { tls: { certFile: x } } }\nauthenticators: [{ ${key}: {} }]`
+      const text = `${key}: { server: {} }
+server: { ${key}: { tls: { certFile: x } } }
+authenticators: [{ ${key}: {} }]
+authorizers: [{ ${key}: {} }]`
       const paths = problemsOf(text).map(({ path, line }) => `${line} ${path}`)
-      for (const path of [`1 ${key}`, `2 server.${key}`, `3 authenticators[0].${key}`]) {
+      for (const path of [`1 ${key}`, `2 server.${key}`, `3 authenticators[0].${key}`, `4 authorizers[0].${key}`]) {
         assert.ok(paths.includes(path), paths.join())
       }
     }
@@ -299,6 +459,7 @@ loging: {}
     const file = {
       server: { listen: secret, tls: { certFile: 'a', keyFile: 'b' }, limits: { bodyBytes: secret } },
       authenticators: [{ keystone: { url: `https://user:${secret}@k.example/v3`, caMode: secret, timeout: secret } }],
+      authorizers: [{ keystonePolicy: { configMaps: [`${secret}:`], subresources: secret, files: secret } }],
       logging: { level: secret },
     }
     assert.ok(!mistakes(file).join().includes(secret), mistakes(file).join('\n'))
@@ -388,7 +549,7 @@ describe('one value asks something of another', () => {
     [
       'two sources with one name, by default',
       { authenticators: [{ tokenFile: { path: 'a' } }, { tokenFile: { path: 'b' } }] },
-      ['authenticators[1].tokenFile.name: a second source called token-file: give it a name of its own'],
+      ['authenticators[1].tokenFile.name: a second one called token-file: give it a name of its own'],
     ],
     [
       'two sources with one name, across kinds',
@@ -398,7 +559,7 @@ describe('one value asks something of another', () => {
           { keystone: { url: 'https://a.example/v3', name: 'x' } },
         ],
       },
-      ['authenticators[1].keystone.name: a second source called x: give it a name of its own'],
+      ['authenticators[1].keystone.name: a second one called x: give it a name of its own'],
     ],
     [
       'two sources of a kind with names of their own',
@@ -421,7 +582,71 @@ describe('one value asks something of another', () => {
       ['authenticators: no source of identities: name at least one, such as --keystone-url URL or --token-file FILE'],
     ],
   ]
-  for (const [name, over, told] of cases) {
+  const KINDS_OF_AUTHORIZERS = 'keystonePolicy, rbac, abac, node, webhook, alwaysAllow, alwaysDeny'
+  const policy = { files: ['a'] }
+  const authorizers: readonly [name: string, authorizers: readonly object[], told: readonly string[]][] = [
+    ['an authorizer of no kind', [{}], [`authorizers[0]: expected exactly one of ${KINDS_OF_AUTHORIZERS}`]],
+    [
+      'an authorizer of two kinds',
+      [{ rbac: {} }, { rbac: { name: 'b' }, alwaysAllow: {} }],
+      [`authorizers[1]: expected exactly one of ${KINDS_OF_AUTHORIZERS}`],
+    ],
+    [
+      'two authorizers with one name, by default',
+      [{ keystonePolicy: policy }, { keystonePolicy: policy }],
+      ['authorizers[1].keystonePolicy.name: a second one called keystone-policy: give it a name of its own'],
+    ],
+    [
+      'two authorizers with one name, across kinds',
+      [{ rbac: {} }, { abac: { path: 'a', name: 'rbac' } }],
+      ['authorizers[1].abac.name: a second one called rbac: give it a name of its own'],
+    ],
+    [
+      'two authorizers of a kind with names of their own',
+      [{ keystonePolicy: policy }, { keystonePolicy: { ...policy, name: 'second' } }],
+      [],
+    ],
+    [
+      'a second authorizer of a kind that has no names',
+      [{ alwaysDeny: {} }, { alwaysDeny: { hard: true } }],
+      ['authorizers[1].alwaysDeny.name: a second one called always-deny: one is enough'],
+    ],
+    ['an authorizer called as a source of identities', [{ rbac: { name: 'keystone' } }], []],
+    [
+      'a Keystone policy without any source',
+      [{ keystonePolicy: {} }],
+      ['authorizers[0].keystonePolicy: no policy: name `files`, `configMaps` or both'],
+    ],
+    [
+      'a Keystone policy with lists of no source',
+      [{ rbac: {} }, { keystonePolicy: { files: [], configMaps: [], shadowFiles: ['b'] } }],
+      ['authorizers[1].keystonePolicy: no policy: name `files`, `configMaps` or both'],
+    ],
+    ['a Keystone policy of a ConfigMap', [{ keystonePolicy: { configMaps: ['policy'] } }], []],
+    ['a Keystone policy of files and ConfigMaps', [{ keystonePolicy: { ...policy, configMaps: ['policy'] } }], []],
+    [
+      'a file that stands twice',
+      [{ keystonePolicy: { files: ['a', 'b', 'a'] } }],
+      ['authorizers[0].keystonePolicy.files[2]: stands twice: name it once'],
+    ],
+    [
+      'a ConfigMap that stands twice, with and without the namespace it has by default',
+      [{ keystonePolicy: { configMaps: ['policy', 'auth/policy', 'kube-system/policy'] } }],
+      ['authorizers[0].keystonePolicy.configMaps[2]: stands twice: name it once'],
+    ],
+    [
+      'a file with the name of a ConfigMap',
+      [{ keystonePolicy: { files: ['kube-system/policy'], configMaps: ['policy'] } }],
+      ['authorizers[0].keystonePolicy.configMaps[0]: stands twice: name it once'],
+    ],
+    ['one file for two authorizers', [{ keystonePolicy: policy }, { keystonePolicy: { ...policy, name: 'b' } }], []],
+    ['no authorizer', [], []],
+  ]
+
+  for (const [name, over, told] of [
+    ...cases,
+    ...authorizers.map(([name, list, told]) => [name, { authorizers: list }, told] as const),
+  ]) {
     test(name, () => {
       const file = { ...VALID, ...over }
       if (told.length === 0) assert.doesNotThrow(() => load(file))
@@ -446,8 +671,8 @@ describe('a wrong type is told at its path and line', () => {
       assert.ok(wrong !== undefined, `no wrong values for ${option.type}`)
       for (const value of wrong) {
         const tls = { ...VALID.server.tls, clientCAFile: 'ca.pem' }
-        const copy: unknown = structuredClone({ ...VALID, server: { tls } })
-        const at = option.path.map((part) => (part === '[]' ? sourceIndex(option) : part))
+        const copy: unknown = structuredClone({ ...WHOLE, server: { tls } })
+        const at = placeOf(option.path)
         setAt(copy, at, value)
         const path = at.reduce<string>(
           (text, part) => (typeof part === 'number' ? `${text}[${part}]` : text === '' ? part : `${text}.${part}`),
@@ -480,10 +705,6 @@ describe('a wrong type is told at its path and line', () => {
     }
   })
 })
-
-function sourceIndex({ path }: Option): number {
-  return path[2] === 'tokenFile' ? 0 : 1
-}
 
 function setAt(root: unknown, path: readonly (string | number)[], value: unknown): void {
   let node = root as Record<string | number, unknown>

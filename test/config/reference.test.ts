@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { z } from 'zod'
-import { knownKeys, listOptions } from '../../src/config/options.ts'
+import { knownKeys, listKinds, listOptions } from '../../src/config/options.ts'
 import { configJsonSchema, configReference } from '../../src/config/reference.ts'
 import { configSchema, optionRegistry } from '../../src/config/schema.ts'
-import { load, VALID } from './support.ts'
+import { load, placeOf, WHOLE } from './support.ts'
 
 interface Leaf {
   readonly name: string
@@ -67,9 +67,22 @@ describe('options', () => {
     }
   })
 
-  test('that can be given as text are text: a flag for a number or a list could never be right', () => {
-    for (const { name, flag, env, type } of options) {
-      if (flag !== undefined || env !== undefined) assert.match(type, /^(text|`.*`)$/, name)
+  test('that can be given as text are text, or a list of it: a flag for a number could never be right', () => {
+    for (const { name, flag, env, type, list } of options) {
+      if (flag !== undefined || env !== undefined) assert.match(type, list ? /^list of text$/ : /^(text|`.*`)$/, name)
+    }
+  })
+
+  test('that make an item of a list have a flag to make it with, and all such items can be made', () => {
+    for (const { path, flag, makes } of options) {
+      if (makes) assert.ok(path[1] === '[]' && flag !== undefined, path.join('.'))
+      // What a flag adds to must be something a flag can make.
+      const ofKind = options.filter((other) => other.path[0] === path[0] && other.path[2] === path[2])
+      if (path[1] === '[]' && flag !== undefined)
+        assert.ok(
+          ofKind.some((other) => other.makes),
+          path.join('.'),
+        )
     }
   })
 
@@ -78,45 +91,76 @@ describe('options', () => {
       if (required) assert.equal(defaultValue, undefined, name)
     }
     const without = options.filter(({ defaultValue, required }) => defaultValue === undefined && !required)
-    for (const { name } of without) assert.match(name, /File$/)
-    // Written out, the defaults give what leaving them out gives.
-    const [tokenFile, keystone] = VALID.authenticators
-    const withAll = {
-      ...treeOf('', {}),
-      server: { ...treeOf('server', {}), tls: { ...VALID.server.tls, clientNames: [] } },
-      authenticators: [
-        { tokenFile: treeOf('authenticators[].tokenFile', tokenFile.tokenFile) },
-        { keystone: treeOf('authenticators[].keystone', keystone.keystone) },
+    assert.deepEqual(
+      without.map(({ name }) => name),
+      [
+        'server.tls.certFile',
+        'server.tls.keyFile',
+        'server.tls.clientCAFile',
+        'authenticators[].keystone.caFile',
+        'authenticators[].keystone.clientCertFile',
+        'authenticators[].keystone.clientKeyFile',
+        'authorizers[].rbac.manifests',
+        'kubernetes.kubeconfig',
+        'recorder.path',
       ],
+    )
+    // Written out, the defaults give what leaving them out gives.
+    const whole = structuredClone(WHOLE)
+    for (const { path, defaultValue } of options) {
+      if (defaultValue !== undefined) setUnset(whole, placeOf(path), defaultValue)
     }
-    assert.deepEqual(load(withAll), load(VALID))
+    assert.notDeepEqual(whole, WHOLE)
+    assert.deepEqual(load(whole), load(WHOLE))
   })
 
-  function treeOf(section: string, base: object): Record<string, unknown> {
-    const tree: Record<string, unknown> = { ...base }
-    for (const { name, defaultValue } of options) {
-      if (defaultValue === undefined || (section !== '' && !name.startsWith(`${section}.`))) continue
-      const keys = name.slice(section === '' ? 0 : section.length + 1).split('.')
-      if (keys[0]?.endsWith('[]')) continue
-      let node = tree
-      for (const key of keys.slice(0, -1)) {
-        node[key] ??= {}
-        node = node[key] as Record<string, unknown>
-      }
-      node[keys.at(-1) ?? ''] = defaultValue
+  function setUnset(root: object, path: readonly (string | number)[], value: unknown): void {
+    let node = root as Record<string | number, unknown>
+    for (const part of path.slice(0, -1)) {
+      node[part] ??= {}
+      node = node[part] as typeof node
     }
-    return tree
+    node[path.at(-1) ?? ''] ??= value
   }
 
   test('know the keys beside them', () => {
     assert.deepEqual(knownKeys([]), Object.keys(configSchema.shape))
     assert.deepEqual(knownKeys(['authenticators', '0']), ['tokenFile', 'keystone'])
     assert.deepEqual(knownKeys(['authenticators', '3', 'tokenFile']), ['path', 'name'])
+    assert.deepEqual(knownKeys(['authorizers', '0']), [
+      'keystonePolicy',
+      'rbac',
+      'abac',
+      'node',
+      'webhook',
+      'alwaysAllow',
+      'alwaysDeny',
+    ])
+    assert.deepEqual(knownKeys(['authorizers', '0', 'abac']), ['name', 'path'])
+    assert.deepEqual(knownKeys(['authorizers', '0', 'alwaysAllow']), [])
     assert.deepEqual(knownKeys(['cache']), ['ttl', 'negativeTtl', 'entries'])
     for (const path of [['cache', 'ttl'], ['audiences', '0'], ['nothing'], ['__proto__'], ['cache', 'constructor']]) {
       assert.deepEqual(knownKeys(path), [], path.join())
     }
   })
+})
+
+describe('kinds of items', () => {
+  const kinds = listKinds()
+
+  test('are all listed, in the order of the schema, one without options as well', () => {
+    assert.deepEqual(
+      kinds.map(({ name }) => name),
+      [
+        ...knownKeys(['authenticators', '0']).map((kind) => `authenticators[].${kind}`),
+        ...knownKeys(['authorizers', '0']).map((kind) => `authorizers[].${kind}`),
+      ],
+    )
+  })
+
+  for (const { name, description } of kinds) {
+    test(`${name} is described in a sentence`, () => assert.match(description, /^\S.{10,}\.$/))
+  }
 })
 
 describe('the reference page', () => {
@@ -143,6 +187,14 @@ describe('the reference page', () => {
       if (typeof defaultValue === 'number') assert.ok(row.includes(`\`${defaultValue}\``), name)
       assert.equal(row.split(/(?<!\\)\|/).length, 7, `${name}: five cells`)
     }
+  })
+
+  test('has every kind of item once, in order, with what it is', () => {
+    const headings = [...page.matchAll(/^## (\w+\[\]\.\w+)\n\n(.*)$/gm)]
+    assert.deepEqual(
+      headings.map(([, name, description]) => ({ name, description })),
+      listKinds(),
+    )
   })
 
   test('shows an empty text as a value, and a duration as it is written', () => {
@@ -185,6 +237,10 @@ describe('the JSON Schema', () => {
     assert.deepEqual(JSON.parse(JSON.stringify(schema)), schema)
   })
 
+  test('covers every kind of item, with its description', () => {
+    for (const { name, description } of listKinds()) assert.equal(nodes.get(name)?.description, description, name)
+  })
+
   test('covers every option, with its description and default', () => {
     for (const { name, description, defaultValue } of options) {
       const node = nodes.get(name)
@@ -198,7 +254,9 @@ describe('the JSON Schema', () => {
     const names = options.map(({ name }) => name)
     for (const [name, { type }] of nodes) {
       const isSection =
-        name === '' || names.some((option) => option.startsWith(`${name}.`) || option.startsWith(`${name}[]`))
+        name === '' ||
+        listKinds().some((kind) => kind.name === name) ||
+        names.some((option) => option.startsWith(`${name}.`) || option.startsWith(`${name}[]`))
       assert.ok(names.includes(name) || isSection, name)
       assert.ok(['object', 'array', 'string', 'integer', 'boolean'].includes(type ?? ''), `${name}: ${type}`)
     }
@@ -214,6 +272,12 @@ describe('the JSON Schema', () => {
     assert.deepEqual(schema.required, ['authenticators'])
     assert.deepEqual(nodes.get('authenticators[].keystone')?.required, ['url'])
     assert.deepEqual(nodes.get('authenticators[].tokenFile')?.required, ['path'])
+    assert.deepEqual(nodes.get('authorizers[].abac')?.required, ['path'])
+    assert.deepEqual(nodes.get('authorizers[].node')?.required, ['kubernetesMinor'])
+    assert.deepEqual(nodes.get('authorizers[].webhook')?.required, ['kubeconfig'])
+    for (const name of ['authorizers[].keystonePolicy', 'authorizers[].rbac', 'authorizers[].alwaysDeny', 'recorder']) {
+      assert.equal(nodes.get(name)?.required, undefined)
+    }
     for (const name of ['server', 'server.tls', 'cache', 'identity']) assert.equal(nodes.get(name)?.required, undefined)
   })
 })

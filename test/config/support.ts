@@ -14,6 +14,27 @@ export const VALID = {
   authenticators: [{ tokenFile: { path: 'tokens.csv' } }, { keystone: { url: 'https://keystone.example:5000/v3' } }],
 } as const
 
+/** The same with one authorizer of each kind: every option has a place in it. */
+export const WHOLE = {
+  ...VALID,
+  authorizers: [
+    { keystonePolicy: { files: ['policy.json'] } },
+    { rbac: {} },
+    { abac: { path: 'abac.jsonl' } },
+    { node: { kubernetesMinor: 33 } },
+    { webhook: { kubeconfig: 'authz.kubeconfig' } },
+    { alwaysAllow: {} },
+    { alwaysDeny: {} },
+  ],
+} as const
+
+/** Where the one item of an option's kind stands in {@link WHOLE}; of an option outside lists, its path. */
+export function placeOf(path: readonly string[]): readonly (string | number)[] {
+  const [list = '', , kind = ''] = path
+  const items: readonly object[] = list === 'authorizers' ? WHOLE.authorizers : WHOLE.authenticators
+  return path.map((part) => (part === '[]' ? items.findIndex((item) => kind in item) : part))
+}
+
 export interface Given extends Omit<ConfigSources, 'file' | 'flags'> {
   readonly flags?: Readonly<Record<string, string>>
 }

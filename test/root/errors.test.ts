@@ -58,6 +58,7 @@ describe('ArchwayError', () => {
 
   test('T-W5 nothing that is an outage or a fault behind us is told in words', () => {
     const silent = [
+      'authorizers_failed',
       'internal',
       'keystone_answer_invalid',
       'keystone_busy',

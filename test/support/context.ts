@@ -6,6 +6,8 @@
 import type { CallContext } from '../../src/context.ts'
 import { type RecordingLog, recordingLog } from '../reload/support.ts'
 
+export { recordingLog }
+
 export interface TestContext extends CallContext {
   readonly log: RecordingLog
 }

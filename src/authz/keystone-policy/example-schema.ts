@@ -29,9 +29,10 @@ const TEXT = z.string({ error: 'expected text. Put it in quotes' })
 const TEXTS = z.array(TEXT, { error: 'expected a list of text' })
 
 /** A word, or a list of at least one. */
-const ONE_OR_MORE = z
-  .union([z.string(), z.array(z.string()).nonempty()], { error: 'expected text, or a list of at least one text' })
-  .transform((value): string[] => (typeof value === 'string' ? [value] : value))
+const ONE_OR_MORE = z.preprocess(
+  (value) => (typeof value === 'string' ? [value] : value),
+  z.array(TEXT, { error: 'expected text, or a list of text' }).min(1, { error: 'expected at least one' }),
+)
 
 const A_USER = 'a user: a name, or an object with name, uid, groups, roles, project, projectId, domain, domainId, extra'
 
@@ -52,10 +53,7 @@ const USER_OBJECT = z.strictObject(
 
 type RawUser = z.infer<typeof USER_OBJECT>
 
-const USER = z.union(
-  [z.string().transform((name): RawUser => ({ name, uid: '', groups: [] })), USER_OBJECT],
-  strictly(A_USER),
-)
+const USER = z.preprocess((value) => (typeof value === 'string' ? { name: value } : value), USER_OBJECT)
 
 const EXAMPLE = z
   .strictObject(

@@ -29,10 +29,17 @@ export interface Notes {
   readonly mistake: (path: string, at: number, message: string) => void
 }
 
+/** More in one list is no policy, and would take minutes. */
+const MOST_ITEMS = 200_000
+
 /** Makes the value of a tree. A tree of another kind than its shape is made as it is, for the schema to refuse. */
 export function toValue(tree: Tree, shape: Shape, path: string, notes: Notes): unknown {
   notes.positions.set(path, tree.at)
   if (tree.kind === 'scalar') return tree.value
+  if (tree.kind === 'list' && tree.items.length > MOST_ITEMS) {
+    notes.mistake(path, tree.at, `has more than ${MOST_ITEMS} elements. Check that it is the right text`)
+    return []
+  }
   if (tree.kind === 'list') return tree.items.map((item, i) => itemOf(item, shape, `${path}[${i}]`, notes))
   if (shape.kind === 'map') return toMap(tree, shape.known, path, notes)
   return shape.kind === 'fields' ? toFields(tree, shape.fields, path, notes) : toObject(tree, path, notes)

@@ -26,11 +26,11 @@ export interface Candidate {
 export interface Split {
   readonly kind: 'split'
   readonly dimension: Dimension
-  /** By name: grants that ask for it; under a name that others exclude, also those that exclude other ones. */
+  /** By name: grants that ask for it; under an excluded name also those that exclude names, but not this one. */
   readonly children: ReadonlyMap<string, Index>
-  /** Names that some grant excludes. */
+  /** Names that many grants exclude. */
   readonly excluded: ReadonlySet<string>
-  /** Grants that exclude names, for every name that none of them does. */
+  /** Grants that exclude names, for every name but those. */
   readonly others: Index | undefined
   /** Grants that don't ask. */
   readonly any: Index | undefined
@@ -42,8 +42,12 @@ export interface Split {
 const LEAF = 4
 /** A split must leave less than this part of the grants to look at. */
 const WORTH = 0.7
+/** More than this that nothing tells apart are at least kept from requests that none of them is for. */
+const MANY = 16
 /** Grants stand in several branches (one for each of their verbs, say); this bounds how many times on the average. */
 const COPIES = 24
+/** And how many times in all, so that the longest text there may be is still compiled in seconds. */
+const MOST_COPIES = 1_000_000
 
 const DIMENSIONS: readonly Dimension[] = [
   'project',
@@ -63,7 +67,10 @@ const DIMENSIONS: readonly Dimension[] = [
 /** Builds the tree. Grants with a condition that nothing satisfies must be left out before. */
 export function buildIndex(grants: readonly Grant[]): Index {
   const candidates = grants.map((grant): Candidate => ({ grant, open: grant.conditions }))
-  return build(candidates, DIMENSIONS, { rarity: rarityOf(grants), room: grants.length * COPIES })
+  return build(candidates, DIMENSIONS, {
+    rarity: rarityOf(grants),
+    room: Math.min(grants.length * COPIES, MOST_COPIES),
+  })
 }
 
 /** How many grants name a name. */
@@ -76,56 +83,67 @@ interface Building {
 }
 
 function build(candidates: readonly Candidate[], dimensions: readonly Dimension[], building: Building): Index {
-  if (candidates.length <= LEAF) return { kind: 'leaf', candidates }
-  let best: Estimate | undefined
-  for (const dimension of dimensions) {
-    const estimate = estimated(candidates, dimension, building)
-    const limit = best?.cost ?? candidates.length * WORTH
-    if (estimate !== undefined && estimate.copies <= building.room && estimate.cost < limit) best = estimate
-  }
-  if (best === undefined) return { kind: 'leaf', candidates }
+  const leaf: Leaf = { kind: 'leaf', candidates }
+  if (candidates.length <= LEAF) return leaf
+  const possible = dimensions
+    .map((dimension) => estimated(candidates, dimension, building.rarity))
+    .filter(({ copies }) => copies <= building.room)
+  const worth = candidates.length * WORTH
+  const best =
+    least(possible, worth, ({ cost }) => cost) ??
+    (candidates.length > MANY ? least(possible, worth, ({ outsiders }) => outsiders) : undefined)
+  if (best === undefined) return leaf
   building.room -= best.copies
   return split(candidates, best, dimensions, building)
+}
+
+function least(
+  estimates: readonly Estimate[],
+  below: number,
+  by: (estimate: Estimate) => number,
+): Estimate | undefined {
+  let found: Estimate | undefined
+  for (const estimate of estimates) if (by(estimate) < (found === undefined ? below : by(found))) found = estimate
+  return found
 }
 
 /** What a split by one dimension would come to. */
 interface Estimate {
   readonly dimension: Dimension
   readonly excluded: ReadonlySet<string>
-  /** Whether those that exclude names are left together with those that don't ask. */
-  readonly crowded: boolean
-  /** Grants a request will meet, on the average. */
+  /** Grants a request will meet, on the average of the names that are asked for. */
   readonly cost: number
+  /** Grants that a request with a name of its own will meet. */
+  readonly outsiders: number
   /** Grants in all branches beyond what there was. */
   readonly copies: number
 }
 
-function estimated(candidates: readonly Candidate[], dimension: Dimension, building: Building): Estimate | undefined {
-  const counts = new Map<string, number>()
-  const excluding: Condition[] = []
+function estimated(candidates: readonly Candidate[], dimension: Dimension, rarity: Rarity): Estimate {
+  const asking = new Map<string, number>()
+  const excluding = new Map<string, number>()
+  let others = 0
   let any = 0
   for (const candidate of candidates) {
-    const condition = rarest(candidate, dimension, building.rarity)
+    const condition = rarest(candidate, dimension, rarity)
     if (condition === undefined) any += 1
-    else if (condition.kind === 'not-in') excluding.push(condition)
-    else for (const name of condition.names) counts.set(name, (counts.get(name) ?? 0) + 1)
+    else if (condition.kind === 'not-in') others += 1
+    for (const name of condition?.names ?? []) count(condition?.kind === 'in' ? asking : excluding, name, 1)
   }
-  if (any === candidates.length) return undefined
-  const all = new Set(excluding.flatMap(({ names }) => [...names]))
-  const crowded = all.size * excluding.length > building.room
-  const excluded = crowded ? NONE : all
-  if (crowded) any += excluding.length
-  const others = crowded ? 0 : excluding.length
-  // A name that some exclude leads to the rest of them: so exclusions cost what they leave.
-  for (const name of excluded) counts.set(name, (counts.get(name) ?? 0) + allowing(name, excluding))
-  const copies = [...counts.values()].reduce((sum, count) => sum + count, others + any - candidates.length)
-  return { dimension, excluded, crowded, copies, cost: any + average(dimension, counts, excluded, others) }
+  // A name that many exclude leads to the rest of them: so exclusions cost what they leave.
+  const excluded = new Set<string>()
+  for (const [name, by] of excluding) {
+    if (by < others * (1 - WORTH)) continue
+    excluded.add(name)
+    count(asking, name, others - by)
+  }
+  const copies = [...asking.values()].reduce((sum, met) => sum + met, others + any - candidates.length)
+  const cost = any + average(dimension, asking, excluded, others)
+  return { dimension, excluded, copies, cost, outsiders: any + others }
 }
 
-const NONE: ReadonlySet<string> = new Set()
-
-function allowing(name: string, excluding: readonly Condition[]): number {
-  return excluding.reduce((sum, { names }) => sum + (names.has(name) ? 0 : 1), 0)
+function count(counts: Map<string, number>, name: string, more: number): void {
+  counts.set(name, (counts.get(name) ?? 0) + more)
 }
 
 /** How many grants a name leads to, when names come as often as grants ask for them. */
@@ -147,7 +165,7 @@ function average(
 
 function split(
   candidates: readonly Candidate[],
-  { dimension, excluded, crowded }: Estimate,
+  { dimension, excluded }: Estimate,
   dimensions: readonly Dimension[],
   building: Building,
 ): Split {
@@ -156,14 +174,17 @@ function split(
   const any: Candidate[] = []
   for (const candidate of candidates) {
     const condition = rarest(candidate, dimension, building.rarity)
-    if (condition === undefined || (crowded && condition.kind === 'not-in')) {
+    if (condition === undefined) {
       any.push(candidate)
       continue
     }
     const settled = { ...candidate, open: candidate.open.filter((other) => other !== condition) }
-    if (condition.kind === 'not-in') others.push(settled)
-    const names = condition.kind === 'in' ? condition.names : [...excluded].filter((name) => !condition.names.has(name))
-    for (const name of names) add(named, name, settled)
+    const isIn = condition.kind === 'in'
+    // Of the names it excludes some may not be told apart here; then it is still to be asked.
+    if (!isIn) others.push([...condition.names].every((name) => excluded.has(name)) ? settled : candidate)
+    for (const name of isIn ? condition.names : excluded) {
+      if (isIn || !condition.names.has(name)) add(named, name, settled)
+    }
   }
   const rest = dimensions.filter((other) => other !== dimension)
   return {

@@ -5,23 +5,29 @@
  * @module
  */
 import type { CompiledPolicy } from './compile.ts'
-import { isUnsatisfiable } from './condition.ts'
+import { allHold, isUnsatisfiable } from './condition.ts'
 import { ESCALATIONS, type Escalation } from './escalations.ts'
 import { type Finding, lineReporter, type Report } from './finding.ts'
 import { type Grant, isGrant } from './grant.ts'
 import type { SubresourceMode } from './key.ts'
-import { covered, covers, OUTSIDER, probe } from './probe.ts'
-import { toRequest } from './request.ts'
+import { asksWho, covered, covers, OUTSIDER, probe } from './probe.ts'
+import { type Request, toRequest } from './request.ts'
 
 export function lintEscalations(compiled: CompiledPolicy): readonly Finding[] {
   const report = lineReporter(compiled)
+  const ways = waysOf(ESCALATIONS)
   return compiled.lines
     .filter(isGrant)
     .filter(({ conditions }) => !conditions.some(isUnsatisfiable))
-    .flatMap((grant) => grantFindings(grant, compiled, report(grant)))
+    .flatMap((grant) => grantFindings(grant, ways, compiled, report(grant)))
 }
 
-function grantFindings(grant: Grant, { meaning }: CompiledPolicy, report: Report): readonly Finding[] {
+function grantFindings(
+  grant: Grant,
+  ways: readonly Way[],
+  { meaning }: CompiledPolicy,
+  report: Report,
+): readonly Finding[] {
   if (coversEverything(grant)) {
     const inNamespaces = grant.conditions.some(({ dimension }) => dimension === 'namespace')
     const all = `every${grant.half === 'path' ? ' path' : 'thing'}${inNamespaces ? ' in the namespaces it covers' : ''}`
@@ -29,7 +35,7 @@ function grantFindings(grant: Grant, { meaning }: CompiledPolicy, report: Report
     return [report('warning', 'everything', message)]
   }
   if (grant.half === 'path') return []
-  const given = ESCALATIONS.flatMap((escalation) => givenBy(grant, escalation))
+  const given = givenBy(grant, ways)
   const implied = given.filter(({ subresource }) => subresource !== undefined && !namesSubresource(grant, subresource))
   const stated = given.filter((escalation) => !implied.includes(escalation))
   return [
@@ -37,7 +43,7 @@ function grantFindings(grant: Grant, { meaning }: CompiledPolicy, report: Report
       ? []
       : [report('warning', 'escalation', `gives ${inWords(stated)}. Keep it where that is meant`)]),
     ...(implied.length === 0 ? [] : [impliedFinding(implied, meaning.subresources, report)]),
-    ...guardedFinding(grant, given, report),
+    ...guardedFinding(grant, ways, given, report),
   ]
 }
 
@@ -50,10 +56,13 @@ function impliedFinding(implied: readonly Escalation[], mode: SubresourceMode, r
   return report(severity, 'subresource-implied', `gives ${inWords(implied)}, and does not say so. ${remedy}`)
 }
 
-function guardedFinding(grant: Grant, given: readonly Escalation[], report: Report): readonly Finding[] {
-  const guarded = ESCALATIONS.flatMap((escalation) => givenBy(unguarded(grant), escalation)).filter(
-    ({ what }) => !given.some((other) => other.what === what),
-  )
+function guardedFinding(
+  grant: Grant,
+  ways: readonly Way[],
+  given: readonly Escalation[],
+  report: Report,
+): readonly Finding[] {
+  const guarded = givenBy(unguarded(grant), ways).filter(({ what }) => !given.some((other) => other.what === what))
   const [first] = guarded
   if (first === undefined) return []
   const own = `${grant.key?.split('/')[0] ?? 'namespace'}/${first.resource}/${first.subresource}`
@@ -61,14 +70,29 @@ function guardedFinding(grant: Grant, given: readonly Escalation[], report: Repo
   return [report('info', 'subresource-guarded', message)]
 }
 
-/** The escalation with those of its verbs that the grant gives; nothing without any. */
-function givenBy(grant: Grant, escalation: Escalation): readonly Escalation[] {
-  const { group = '', resource, subresource = '', clusterScoped = false } = escalation
-  const { namespace = '' } = clusterScoped ? {} : covered(grant)
-  const verbs = escalation.verbs.filter((verb) =>
-    covers(grant, toRequest(probe({}, { verb, group, resource, subresource, namespace }))),
-  )
-  return verbs.length === 0 ? [] : [{ ...escalation, verbs }]
+/** An escalation, and a request for it by each of its verbs; the namespace is left to the grant. */
+interface Way {
+  readonly escalation: Escalation
+  readonly requests: readonly Request[]
+}
+
+function waysOf(escalations: readonly Escalation[]): readonly Way[] {
+  return escalations.map((escalation) => {
+    const { verbs, group = '', resource, subresource = '' } = escalation
+    const asked = { group, resource, subresource, namespace: '' }
+    return { escalation, requests: verbs.map((verb) => toRequest(probe({}, { ...asked, verb }))) }
+  })
+}
+
+/** Escalations with those of their verbs that the grant gives. */
+function givenBy({ conditions }: Grant, ways: readonly Way[]): readonly Escalation[] {
+  const inNamespaces = conditions.filter((condition) => !asksWho(condition) && condition.dimension !== 'namespace')
+  const inCluster = conditions.filter((condition) => !asksWho(condition))
+  return ways.flatMap(({ escalation, requests }) => {
+    const asked = escalation.clusterScoped ? inCluster : inNamespaces
+    const verbs = escalation.verbs.filter((_, i) => requests[i] !== undefined && allHold(asked, requests[i]))
+    return verbs.length === 0 ? [] : [{ ...escalation, verbs }]
+  })
 }
 
 /** The grant as a key without subresource reaches in the predecessor. */

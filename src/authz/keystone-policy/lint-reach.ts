@@ -52,6 +52,9 @@ function grantsNothing(grant: Grant, report: Report): readonly Finding[] {
   return [report('warning', 'grants-nothing', `allows nothing: ${why}. Fill it in, or take the rule away`)]
 }
 
+/** Of many lines for the same request no more are compared with each, or large policies would take hours. */
+const COMPARED = 200
+
 /** Whether another line allows all that this one allows; of two that are equal, the later is superfluous. */
 function shadowed(
   grant: Grant,
@@ -63,7 +66,10 @@ function shadowed(
   if (facts === undefined) return []
   // Whatever covers the grant covers this one request of it: so only few need to be compared.
   const request = toRequest(probe(facts, covered(grant)))
+  let compared = 0
   for (const other of allGrants(grant.half === 'resource' ? resources : paths, request)) {
+    compared += 1
+    if (compared > COMPARED) break
     if (other === grant || !includes(other, grant)) continue
     if (includes(grant, other) && (rank.get(other) ?? 0) > (rank.get(grant) ?? 0)) continue
     return [report('info', 'shadowed', `is superfluous: ${other.name} allows all of it. Take one of them away`)]

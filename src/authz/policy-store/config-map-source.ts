@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { createHash } from 'node:crypto'
 import type { CallLog } from '../../context.ts'
 import { messageOf } from '../../errors.ts'
 import type { KubeClient } from '../../kube/api-client/client.ts'
@@ -48,7 +49,11 @@ interface PolicyText {
 export function configMapSource(options: ConfigMapSourceOptions): ConfigMapSource {
   const { namespace, name, client, store, log, signal, instance, now = () => new Date() } = options
   const where = `${namespace}/${name}`
-  let state = { ok: true, loadedAt: now(), reloads: 0, failures: 0, error: undefined as string | undefined }
+  let state: State = { loadedAt: now(), taken: 0, failures: 0, text: '', error: 'not known yet' }
+  /** What was refused, and may be good once another source has changed. */
+  let refused: PolicyText | undefined
+  /** What the last Event said, of which content. */
+  let announced = ''
 
   const watched = watchObjects<PolicyText>({
     client,
@@ -58,28 +63,37 @@ export function configMapSource(options: ConfigMapSourceOptions): ConfigMapSourc
     log,
     signal,
     ...(options.timing === undefined ? {} : { timing: options.timing }),
-    onChange: (_changes, objects) => take([...objects.values()][0]),
+    onChange: (_changes, objects) => take(objects.get(where)),
+  })
+
+  store.onTaken((source) => {
+    if (refused !== undefined && source !== where) take(refused)
   })
 
   /** Deletion is the operator's word: from then on this source allows nothing. */
   function take(found: PolicyText | undefined): void {
+    refused = undefined
+    const text = found?.text ?? ''
     try {
       if (found === undefined) {
         store.admit(where, { where, policies: [], examples: [], warnings: [] }, '', { force: true })
         log.warn({ policy: where }, 'the ConfigMap does not exist: it allows nothing')
       } else {
-        const text = found.text ?? ''
         const document = parsePolicy(text, { where, trailing: 'refuse' })
         store.admit(where, document, text)
         reportWarnings(document, store.compileOptions, log)
         log.info({ policy: where, rules: document.policies.length, digest: store.digest() }, 'policy in force')
       }
-      state = { ...state, ok: true, loadedAt: now(), reloads: state.reloads + 1, error: undefined }
+      state = { ...state, loadedAt: now(), taken: state.taken + 1, text, error: undefined }
+      announced = ''
     } catch (thrown) {
       const error = found?.text === undefined ? `${where}: the key ${POLICY_KEY} is missing` : messageOf(thrown)
-      state = { ...state, ok: false, failures: state.failures + 1, error }
+      refused = found
+      state = { ...state, failures: state.failures + 1, error }
       log.error({ policy: where, error }, 'policy refused, the last good one stays in force')
-      void announce(error, found?.uid ?? '')
+      const event = `${error}\n${text}`
+      if (event !== announced) void announce(error, found?.uid ?? '')
+      announced = event
     }
   }
 
@@ -96,20 +110,29 @@ export function configMapSource(options: ConfigMapSourceOptions): ConfigMapSourc
     name: where,
     watched,
     status() {
-      const { ok, loadedAt, reloads, failures, error } = state
-      const { error: away } = watched.status()
-      const cause = error ?? away
+      const { loadedAt, taken, failures, text, error } = state
+      const cause = error ?? watched.status().error
       return {
         name: where,
-        ok: ok && away === undefined,
-        digest: store.digest(),
+        ok: cause === undefined,
+        digest: createHash('sha256').update(text).digest('hex'),
         loadedAt,
-        reloads,
+        reloads: Math.max(taken - 1, 0),
         failures,
         ...(cause === undefined ? {} : { error: cause }),
       }
     },
   }
+}
+
+interface State {
+  readonly loadedAt: Date
+  /** Contents that were taken, the first and deletions included. */
+  readonly taken: number
+  readonly failures: number
+  /** The text in force. */
+  readonly text: string
+  readonly error: string | undefined
 }
 
 /** Never throws for what is in it: an object that cannot be read would count as deleted. */

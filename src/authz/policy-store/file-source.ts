@@ -26,7 +26,7 @@ export function fileSource({ path, store, log, intervalMs }: FileSourceOptions):
     ...(intervalMs === undefined ? {} : { intervalMs }),
     load(files) {
       const content = files.get(path) ?? Buffer.alloc(0)
-      // What follows the first value is ignored in a file, as the predecessor does, and warned of.
+      // What follows the first value is ignored in a file, as the predecessor does; `archway policy check` warns of it.
       const document = parsePolicy(content, { where: path, trailing: 'ignore' })
       store.admit(path, document, content.toString('utf8'))
       reportWarnings(document, store.compileOptions, log)

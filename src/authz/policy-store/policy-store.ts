@@ -2,8 +2,8 @@
  * The policy in force: documents of several sources, compiled into one. Owns what a change has to hold before it is
  * taken; leaves files and ConfigMaps to the sources beside it, and what a policy means to `keystone-policy/`.
  *
- * A change is taken whole or not at all: it has to parse, to compile, and the examples of every source have to come
- * out as they say. Until then, and where it does not, the last good policy stays.
+ * A change is taken whole or not at all: it has to parse, to compile, to leave a rule where there was one, and the
+ * examples of every source have to come out as they say. Until then, and where it does not, the last good policy stays.
  *
  * @module
  */
@@ -38,10 +38,12 @@ export interface PolicyStore {
   /** Rules in force: elements of the lists of all sources. */
   size(): number
   /**
-   * Takes what a source brings, or throws {@link InvalidDocumentError} and changes nothing. `force`: the examples do
-   * not count; for deletions, which are the operator's word.
+   * Takes what a source brings, or throws {@link InvalidDocumentError} and changes nothing. `force`: neither examples
+   * nor emptiness count; for deletions, which are the operator's word.
    */
   admit(source: string, document: PolicyDocument, text: string, options?: { readonly force?: boolean }): void
+  /** The listener hears of every source whose document was taken. What was refused for its sake may be good now. */
+  onTaken(listener: (source: string) => void): void
 }
 
 interface Admitted {
@@ -54,6 +56,7 @@ export function policyStore({ sources, compile, now = () => new Date() }: Policy
   let compiled = compilePolicy([], compile)
   let digest = digestOf([])
   let changedAt = now()
+  const listeners: ((source: string) => void)[] = []
 
   const inOrder = (all: ReadonlyMap<string, Admitted>): readonly Admitted[] =>
     sources.flatMap((source) => all.get(source) ?? [])
@@ -64,7 +67,8 @@ export function policyStore({ sources, compile, now = () => new Date() }: Policy
     missing: () => sources.filter((source) => !admitted.has(source)),
     digest: () => digest,
     changedAt: () => changedAt,
-    size: () => compiled.documents.reduce((sum, { policies }) => sum + policies.length, 0),
+    size: () => sizeOf(compiled),
+    onTaken: (listener) => void listeners.push(listener),
     admit(source, document, text, { force = false } = {}) {
       if (!sources.includes(source)) throw new TypeError(`no such source: ${source}`)
       const next = new Map(admitted).set(source, { document, text })
@@ -72,24 +76,41 @@ export function policyStore({ sources, compile, now = () => new Date() }: Policy
       const candidate = compilePolicy(documents, compile)
       // A source that is still missing may be what the examples of another one count on.
       const complete = sources.every((each) => next.has(each))
+      if (!force) checkEmptied(document.where, candidate, compiled)
       if (!force && complete) checkExamples(document.where, candidate, documents)
       admitted = next
       compiled = candidate
       digest = digestOf(inOrder(next).map((each) => each.text))
       changedAt = now()
+      for (const listener of listeners) listener(source)
     },
   }
 }
 
+function sizeOf({ documents }: CompiledPolicy): number {
+  return documents.reduce((sum, { policies }) => sum + policies.length, 0)
+}
+
+/** A policy that is emptied is a slip more often than it is meant, and locks everybody out. */
+function checkEmptied(where: string, candidate: CompiledPolicy, inForce: CompiledPolicy): void {
+  if (sizeOf(candidate) > 0 || sizeOf(inForce) === 0) return
+  const message = 'takes every rule away. To allow nothing, delete the ConfigMap, or start anew with the empty file'
+  throw new InvalidDocumentError('file_invalid', where, [{ path: '', message }])
+}
+
+/** Tells which examples fail, and nothing of what they say: log and Events are read by more people than the policy. */
 function checkExamples(where: string, candidate: CompiledPolicy, documents: readonly PolicyDocument[]): void {
   const failed = documents.flatMap((document) =>
-    runExamples(candidate, document.examples)
-      .filter(({ passed }) => !passed)
-      .map(({ example, title, expected, decision }) => ({
+    document.examples.flatMap((example) => {
+      const results = runExamples(candidate, [example])
+      const otherwise = results.filter(({ passed }) => !passed).length
+      if (otherwise === 0) return []
+      return {
         path: document.where === where ? example.path : `${document.where} ${example.path}`,
-        message: `the example "${title}" expects ${expected}, the policy says ${decision.kind}`,
-        line: example.line,
-      })),
+        message: `expects ${example.expect}; of its requests ${otherwise} of ${results.length} come out otherwise`,
+        ...(document.where === where ? { line: example.line } : {}),
+      }
+    }),
   )
   if (failed.length > 0) throw new InvalidDocumentError('file_invalid', where, failed)
 }

@@ -6,12 +6,13 @@
  */
 import { createHmac, randomBytes } from 'node:crypto'
 import type { CallLog } from '../../context.ts'
-import { ArchwayError, messageOf } from '../../errors.ts'
+import { ArchwayError } from '../../errors.ts'
 import { isReservedName } from '../../user.ts'
 import type { Attributes, Decision } from '../authorizer.ts'
 import { headerText, LINE_OVERHEAD, lineText, reviewText } from './record.ts'
 import type { RecordSink } from './recorded.ts'
 import { diskFiles, type RecordingFile, type RecordingFiles } from './recording-files.ts'
+import { recordingWriter } from './recording-writer.ts'
 
 /** What {@link openRecorder} needs. */
 export interface RecorderOptions {
@@ -60,7 +61,6 @@ export const MIN_RECORDING_BYTES: number = 64 * 1024
 
 /** A user with some hundred groups; a longer review is dropped. */
 const LONGEST_REVIEW = 16 * 1024
-const MOST_WAITING = 4 * 1024 * 1024
 /** Reviews that are known again. */
 const MOST_KNOWN = 4096
 const MOST_KNOWN_BYTES = 4 * 1024 * 1024
@@ -204,129 +204,27 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
   }
 
   function naming(): (username: string) => string {
-    if (!hashUsers) return (username) => username
-    const key = randomKey()
-    return (username) =>
-      isReservedName(username)
-        ? username
-        : `user-${createHmac('sha256', key).update(username).digest('base64url').slice(0, 16)}`
+    return hashUsers ? standIns(randomKey()) : (username) => username
   }
 }
 
-// --- writing ---------------------------------------------------------------------------------------------------
-
-interface WriterOptions {
-  readonly path: string
-  readonly first: RecordingFile
-  readonly next: () => Promise<RecordingFile>
-  readonly log: CallLog
-  /** So many reviews will not be in the file; `ended`: nor will any that follow. */
-  readonly onLoss: (count: number, ended: boolean) => void
+/** Stand-ins for names, remembered: making one costs more than the rest of a record. */
+function standIns(key: Buffer): (username: string) => string {
+  const made = new Map<string, string>()
+  return (username) => {
+    const known = made.get(username)
+    if (known !== undefined) return known
+    const name = isReservedName(username) ? username : standIn(key, username)
+    if (username.length > LONGEST_REMEMBERED) return name
+    if (made.size === MOST_KNOWN) made.clear()
+    made.set(username, name)
+    return name
+  }
 }
 
-interface Writer {
-  /** `count`: the reviews in the line. */
-  write(line: string, count: number): void
-  /** What follows goes into the next file. */
-  rotate(): void
-  failures(): number
-  flush(): Promise<void>
-  close(): Promise<void>
-}
+/** Characters of a name that is remembered. */
+const LONGEST_REMEMBERED = 256
 
-type Waiting = { readonly line: string; readonly count: number } | 'rotate'
-
-/** One write at a time; what comes meanwhile goes out together with the next. */
-function recordingWriter({ path, first, next, log, onLoss }: WriterOptions): Writer {
-  let file: RecordingFile | undefined = first
-  let waiting: Waiting[] = []
-  let waitingLength = 0
-  let working: Promise<void> | undefined
-  let failures = 0
-  let torn = false
-  let slow = false
-  let ended = false
-
-  function begin(): void {
-    working ??= work().finally(() => {
-      working = undefined
-    })
-  }
-
-  async function work(): Promise<void> {
-    // The first line of a burst waits for the others of it.
-    await Promise.resolve()
-    while (waiting.length > 0) {
-      const taken = waiting
-      waiting = []
-      waitingLength = 0
-      for (let from = 0; from < taken.length; ) {
-        const rotation = taken.indexOf('rotate', from)
-        const end = rotation === -1 ? taken.length : rotation
-        await append(taken.slice(from, end).filter((entry) => entry !== 'rotate'))
-        if (rotation !== -1) await goOn()
-        from = end + 1
-      }
-    }
-  }
-
-  async function append(lines: readonly { readonly line: string; readonly count: number }[]): Promise<void> {
-    if (lines.length === 0) return
-    const count = lines.reduce((sum, line) => sum + line.count, 0)
-    if (file === undefined) {
-      onLoss(count, ended)
-      return
-    }
-    try {
-      await file.append(`${torn ? '\n' : ''}${lines.map(({ line }) => line).join('')}`)
-      torn = false
-    } catch (thrown) {
-      if (failures === 0) log.error({ path, error: messageOf(thrown) }, 'recording cannot be written; decisions go on')
-      failures += 1
-      torn = true
-      onLoss(count, ended)
-    }
-  }
-
-  async function goOn(): Promise<void> {
-    try {
-      await file?.close()
-      file = await next()
-      torn = false
-    } catch (thrown) {
-      file = undefined
-      failures += 1
-      ended = true
-      log.error({ path, error: messageOf(thrown) }, 'recording has stopped: its next file cannot be made')
-      onLoss(0, ended)
-    }
-  }
-
-  return {
-    write(line, count) {
-      if (waitingLength + line.length > MOST_WAITING) {
-        if (!slow) log.warn({ path }, 'recording leaves out reviews: they come faster than they can be written')
-        slow = true
-        onLoss(count, ended)
-        return
-      }
-      waiting.push({ line, count })
-      waitingLength += line.length
-      begin()
-    },
-    rotate() {
-      waiting.push('rotate')
-      begin()
-    },
-    failures: () => failures,
-    async flush() {
-      await working
-    },
-    async close() {
-      await working
-      const open = file
-      file = undefined
-      await open?.close().catch(() => {}) // what could not be written has been said
-    },
-  }
+function standIn(key: Buffer, username: string): string {
+  return `user-${createHmac('sha256', key).update(username).digest('base64url').slice(0, 16)}`
 }

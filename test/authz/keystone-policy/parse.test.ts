@@ -215,6 +215,11 @@ describe('T-W15 texts that are not of their language', () => {
     assert.match(problems(' '.repeat(MAX_POLICY_BYTES + 1)).join(), /is longer than/)
   })
 
+  test('so is a list that is too long', () => {
+    assert.match(problems(`[${'1,'.repeat(200_000)}1]`).join(), /has more than 200000 elements/)
+    assert.match(problems(`[{"match": [${'1,'.repeat(200_000)}1]}]`).join(), /\[0\]\.match: has more than/)
+  })
+
   test('what follows the first value is ignored on demand, with a warning', () => {
     const { policies, warnings: noticed } = parsePolicy('[{}] trailing', { trailing: 'ignore' })
     assert.equal(policies.length, 1)
