@@ -187,7 +187,7 @@ const keystonePolicyAuthorizer = z
     ),
     subresources: option(
       z.enum(['compat', 'guarded', 'strict']).default('guarded'),
-      'What a key without a subresource covers: all (compat), all but exec, attach, portforward, proxy, token and ephemeralcontainers (guarded), none (strict).',
+      'What a key without a subresource covers: all (compat); all but exec, attach, portforward, proxy, token and ephemeralcontainers, unless it says * for verb or resource (guarded); none (strict).',
       { flag: 'policy-subresources', env: 'ARCHWAY_POLICY_SUBRESOURCES', value: 'MODE' },
     ),
     anyIdentity: option(

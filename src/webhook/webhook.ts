@@ -152,6 +152,10 @@ function explanation(code: RejectionCode, options: WebhookOptions): { error?: st
 
 async function reviewAccess(asked: SubjectAccessReview, ctx: CallContext, authorizer: Authorizer): Promise<Verdict> {
   const decision = await authorizer.authorize(toAttributes(asked), ctx)
+  // kube-apiserver heeds no `evaluationError` of a webhook, and would remember the rest of the answer as a no.
+  if (decision.kind === 'no-opinion' && decision.evaluationError !== undefined) {
+    throw new ArchwayError('authorizers_failed', decision.evaluationError)
+  }
   return {
     answer: ok(renderSubjectAccessReview(asked.apiVersion, toStatus(decision))),
     kind: 'SubjectAccessReview',

@@ -25,7 +25,7 @@ describe('check-layers', () => {
     const found = check({
       'cli/main.ts': "import { x } from '../compose/service.ts'\nimport './serve.ts'\n",
       'cli/serve.ts': "import { z } from 'zod'\nimport { request } from 'node:http'\n",
-      'compose.ts': "export { x } from './webhook/routes.ts'\n",
+      'compose/service.ts': "export { x } from '../webhook/routes.ts'\n",
       'webhook/routes.ts': "import type { User } from '../user.ts'\n",
       'user.ts': "import { code } from './errors.ts'\n",
       'errors.ts': leaf,

@@ -362,12 +362,21 @@ describe('SubjectAccessReview', () => {
     [{ kind: 'allow', reason: 'r' }, { allowed: true, reason: 'r' }, 'allowed'],
     [{ kind: 'deny', reason: 'r' }, { allowed: false, denied: true, reason: 'r' }, 'denied'],
     [{ kind: 'no-opinion' }, { allowed: false }, 'no-opinion'],
-    [
-      { kind: 'no-opinion', reason: 'r', evaluationError: 'e' },
-      { allowed: false, reason: 'r', evaluationError: 'e' },
-      'no-opinion',
-    ],
+    [{ kind: 'no-opinion', reason: 'r' }, { allowed: false, reason: 'r' }, 'no-opinion'],
   ]
+  test('T-W3 having no opinion for want of knowledge is an error, which kube-apiserver does not remember', async () => {
+    const authorize = (): Decision => ({ kind: 'no-opinion', evaluationError: 'secret cause' })
+    const { ask, observations } = webhookSetup({ authorize })
+    const answer = await ask(accessReview())
+    assert.equal(answer.status, 503)
+    assert.ok(answer.headers?.some(([name, value]) => name === 'Retry-After' && value === '1'))
+    assert.equal(answer.body.includes('secret cause'), false)
+    assert.deepEqual(
+      observations.map(({ kind, outcome }) => [kind, outcome]),
+      [['SubjectAccessReview', 'error']],
+    )
+  })
+
   for (const [decision, status, outcome] of decisions) {
     test(`${JSON.stringify(decision)} is told as ${JSON.stringify(status)}`, async () => {
       for (const apiVersion of ['authorization.k8s.io/v1', 'authorization.k8s.io/v1beta1']) {

@@ -77,7 +77,7 @@ function refuseFailOpen({ where, policies }: PolicyDocument, mode: SubresourceMo
 }
 
 /** The version 2 keys of a policy with a negation that covers what its author most likely meant to leave out. */
-export function failOpenKeysOf(policy: Policy, mode: SubresourceMode): readonly string[] {
+function failOpenKeysOf(policy: Policy, mode: SubresourceMode): readonly string[] {
   return [...(policy.resourcePermissions?.keys() ?? [])].filter((text) => {
     const key = parseKey(text, mode)
     return key.kind === 'key' && (excludesNothing(key.namespace) || excludesNothing(key.resource))

@@ -12,16 +12,30 @@ export interface Condition {
   /** `not-in` is for what a request has one of. */
   readonly kind: 'in' | 'not-in'
   readonly names: ReadonlySet<string>
+  /** The name where there is one: most conditions have one, and comparing is cheaper than looking up. */
+  readonly single: string | undefined
   /** Where it is written: `users.roles`, `match[1]`, `resource.verbs`; in a version 2 map `key` or `verbs`. */
   readonly place: string
 }
 
-/** The names of a condition that nothing satisfies. */
-export const NOBODY: ReadonlySet<string> = new Set()
+/** One of the names. Without any nothing satisfies it. */
+export function among(dimension: Dimension, names: Iterable<string>, place: string): Condition {
+  return condition(dimension, 'in', new Set(names), place)
+}
+
+/** None of the names. */
+export function noneOf(dimension: Dimension, names: Iterable<string>, place: string): Condition {
+  return condition(dimension, 'not-in', new Set(names), place)
+}
 
 /** One of the names; no condition where `*` is among them. */
-export function oneOf(dimension: Dimension, names: readonly string[], place: string): readonly Condition[] {
-  return names.includes('*') ? [] : [{ dimension, kind: 'in', names: new Set(names), place }]
+export function amongOrAny(dimension: Dimension, names: readonly string[], place: string): readonly Condition[] {
+  return names.includes('*') ? [] : [among(dimension, names, place)]
+}
+
+function condition(dimension: Dimension, kind: Condition['kind'], names: Set<string>, place: string): Condition {
+  const [first] = names
+  return { dimension, kind, names, single: names.size === 1 ? first : undefined, place }
 }
 
 /**
@@ -41,18 +55,20 @@ export function conditionPool(): (condition: Condition) => Condition {
 
 /** Whether a condition holds for a request. */
 export function holds(condition: Condition, request: Request): boolean {
-  const { dimension, kind, names } = condition
+  const { dimension, kind, names, single } = condition
   switch (dimension) {
     case 'role':
     case 'project':
     case 'userGroup':
     case 'user':
     case 'target':
-      return hasAny(names, request[dimension])
+      return single === undefined ? hasAny(names, request[dimension]) : request[dimension].includes(single)
     case 'prefix':
       return hasPrefix(names, request.path)
-    default:
-      return names.has(request[dimension]) === (kind === 'in')
+    default: {
+      const value = request[dimension]
+      return (single === undefined ? names.has(value) : value === single) === (kind === 'in')
+    }
   }
 }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Condition, NOBODY, oneOf } from './condition.ts'
+import { among, amongOrAny, type Condition } from './condition.ts'
 import type { MatchEntry, Policy } from './model.ts'
 import type { MultiDimension } from './request.ts'
 
@@ -18,28 +18,19 @@ export const MATCH_DIMENSIONS: ReadonlyMap<string, MultiDimension> = new Map([
 /** All roles and one of the projects of `users`; all entries of `match`. */
 export function userConditions({ users, match }: Policy, withMatch: boolean): readonly Condition[] {
   return [
-    ...(users?.roles ?? []).map((role) => theOne('role', role)),
-    ...(users === undefined ? [] : [projectCondition(users.projects)]),
+    // `*` is no wildcard in `users`, and without a project it is nobody.
+    ...(users?.roles ?? []).map((role) => among('role', [role], 'users.roles')),
+    ...(users === undefined ? [] : [among('project', users.projects, 'users.projects')]),
     ...(withMatch ? match.flatMap(matchCondition) : []),
   ]
-}
-
-/** `*` is no wildcard in `users`. */
-function theOne(dimension: 'role', name: string): Condition {
-  return { dimension, kind: 'in', names: new Set([name]), place: 'users.roles' }
-}
-
-/** Without a project it is nobody. */
-function projectCondition(projects: readonly string[]): Condition {
-  return { dimension: 'project', kind: 'in', names: new Set(projects), place: 'users.projects' }
 }
 
 function matchCondition({ type, values }: MatchEntry, index: number): readonly Condition[] {
   const place = `match[${index}]`
   const dimension = MATCH_DIMENSIONS.get(type)
-  if (dimension === undefined) return [{ dimension: 'user', kind: 'in', names: NOBODY, place }]
+  if (dimension === undefined) return [among('user', [], place)]
   // An empty name is one that somebody forgot to fill in, and never that of everybody who has none.
-  return oneOf(
+  return amongOrAny(
     dimension,
     values.filter((value) => value !== ''),
     place,

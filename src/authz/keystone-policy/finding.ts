@@ -58,7 +58,7 @@ export interface LintOptions {
 export type Report = (severity: Severity, code: FindingCode, message: string, place?: string) => Finding
 
 /** A reporter for a policy; `place` is a field of it. */
-export function reporter(where: string, policy: Policy): Report {
+function reporter(where: string, policy: Policy): Report {
   return (severity, code, message, place = '') => ({
     severity,
     code,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Condition, oneOf } from './condition.ts'
+import { among, amongOrAny, type Condition } from './condition.ts'
 import { keyConditions, ruleConditions } from './conditions-of-resources.ts'
 import { userConditions } from './conditions-of-users.ts'
 import { parseKey, type SubresourceMode } from './key.ts'
@@ -96,8 +96,8 @@ function pathLines(policy: Policy, meaning: Meaning, places: Places): readonly L
   const who = userConditions(policy, meaning.matchGuardsVersion2)
   const lines = [...nonresourcePermissions].map(([key, verbs]): Line => {
     const place = places('path', 'nonresource_permissions', key)
-    const path: Condition = { dimension: 'path', kind: 'in', names: new Set([key]), place: 'key' }
-    return { ...place, conditions: [...who, path, ...oneOf('verb', verbs, 'verbs')] }
+    const conditions = [...who, among('path', [key], 'key'), ...amongOrAny('verb', verbs, 'verbs')]
+    return { ...place, conditions }
   })
   return nonresource === undefined ? lines : [...lines, hidden(places('path', 'nonresource'))]
 }
@@ -107,14 +107,21 @@ function pathRule(policy: Policy, places: Places): Line {
   const { path, verbs = [] } = policy.nonresource ?? {}
   if (path === undefined) return { ...place, why: 'it has no path. Write one, such as "/healthz" or "/api/*"' }
   if (verbs.includes('')) return { ...place, why: 'its verbs hold an empty text, which switches it off. Take it away' }
-  const conditions = [...pathCondition(path), ...oneOf('verb', verbs, 'nonresource.verbs')]
+  const conditions = [...pathCondition(path), ...amongOrAny('verb', verbs, 'nonresource.verbs')]
   return { ...place, conditions: [...userConditions(policy, true), ...conditions] }
 }
 
 /** A star at the end makes it the beginning of paths, at any depth. */
 function pathCondition(path: string): readonly Condition[] {
   const place = 'nonresource.path'
-  if (!path.endsWith('*')) return [{ dimension: 'path', kind: 'in', names: new Set([path]), place }]
-  const prefix = path.replace(/\*+$/, '')
-  return prefix === '' ? [] : [{ dimension: 'prefix', kind: 'in', names: new Set([prefix]), place }]
+  if (!path.endsWith('*')) return [among('path', [path], place)]
+  const prefix = withoutStars(path)
+  return prefix === '' ? [] : [among('prefix', [prefix], place)]
+}
+
+/** Without the stars at its end. */
+export function withoutStars(path: string): string {
+  let end = path.length
+  while (path[end - 1] === '*') end -= 1
+  return path.slice(0, end)
 }

@@ -11,16 +11,12 @@ import type { Dimension } from './request.ts'
 
 export type Index = Leaf | Split
 
+/** Grants one after the other, in one list: a decision over many rules is mostly waiting for memory. */
 export interface Leaf {
   readonly kind: 'leaf'
-  readonly candidates: readonly Candidate[]
-}
-
-/** A grant somewhere in the tree. */
-export interface Candidate {
-  readonly grant: Grant
-  /** What a request that came this far has still to satisfy. */
-  readonly open: readonly Condition[]
+  readonly grants: readonly Grant[]
+  /** What a request that came this far has still to satisfy: for each grant its conditions, then `undefined`. */
+  readonly steps: readonly (Condition | undefined)[]
 }
 
 export interface Split {
@@ -39,7 +35,7 @@ export interface Split {
 }
 
 /** Few enough to look at one by one; a split costs about as much. */
-const LEAF = 4
+const LEAF = 8
 /** A split must leave less than this part of the grants to look at. */
 const WORTH = 0.7
 /** More than this that nothing tells apart are at least kept from requests that none of them is for. */
@@ -73,6 +69,13 @@ export function buildIndex(grants: readonly Grant[]): Index {
   })
 }
 
+/** A grant on its way into the tree. */
+interface Candidate {
+  readonly grant: Grant
+  /** The conditions that the way has not settled. */
+  readonly open: readonly Condition[]
+}
+
 /** How many grants name a name. */
 type Rarity = ReadonlyMap<Dimension, ReadonlyMap<string, number>>
 
@@ -83,8 +86,7 @@ interface Building {
 }
 
 function build(candidates: readonly Candidate[], dimensions: readonly Dimension[], building: Building): Index {
-  const leaf: Leaf = { kind: 'leaf', candidates }
-  if (candidates.length <= LEAF) return leaf
+  if (candidates.length <= LEAF) return leaf(candidates)
   const possible = dimensions
     .map((dimension) => estimated(candidates, dimension, building.rarity))
     .filter(({ copies }) => copies <= building.room)
@@ -92,9 +94,14 @@ function build(candidates: readonly Candidate[], dimensions: readonly Dimension[
   const best =
     least(possible, worth, ({ cost }) => cost) ??
     (candidates.length > MANY ? least(possible, worth, ({ outsiders }) => outsiders) : undefined)
-  if (best === undefined) return leaf
+  if (best === undefined) return leaf(candidates)
   building.room -= best.copies
   return split(candidates, best, dimensions, building)
+}
+
+function leaf(candidates: readonly Candidate[]): Leaf {
+  const steps = candidates.flatMap(({ open }) => [...open, undefined])
+  return { kind: 'leaf', grants: candidates.map(({ grant }) => grant), steps }
 }
 
 function least(

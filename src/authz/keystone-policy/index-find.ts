@@ -4,16 +4,27 @@
  *
  * @module
  */
-import { allHold } from './condition.ts'
+import { allHold, holds } from './condition.ts'
 import type { Grant } from './grant.ts'
-import type { Index, Split } from './index-build.ts'
+import type { Index, Leaf, Split } from './index-build.ts'
 import type { Dimension, Request } from './request.ts'
 
 /** A grant that allows the request. */
 export function findGrant(index: Index | undefined, request: Request): Grant | undefined {
   if (index === undefined) return undefined
   if (index.kind === 'split') return findInSplit(index, request)
-  for (const { grant, open } of index.candidates) if (allHold(open, request)) return grant
+  return findInLeaf(index, request)
+}
+
+function findInLeaf({ grants, steps }: Leaf, request: Request): Grant | undefined {
+  let grant = 0
+  for (let i = 0; i < steps.length; i++) {
+    let step = steps[i]
+    if (step === undefined) return grants[grant]
+    if (holds(step, request)) continue
+    while (step !== undefined) step = steps[++i]
+    grant += 1
+  }
   return undefined
 }
 
@@ -58,7 +69,7 @@ function findByName({ children, excluded, others }: Split, name: string, request
 export function* allGrants(index: Index | undefined, request: Request): Generator<Grant> {
   if (index === undefined) return
   if (index.kind === 'leaf') {
-    for (const { grant, open } of index.candidates) if (allHold(open, request)) yield grant
+    for (const grant of index.grants) if (allHold(grant.conditions, request)) yield grant
     return
   }
   const { children, excluded, others, any, dimension, lengths } = index

@@ -66,7 +66,9 @@ function guardedFinding(
   const [first] = guarded
   if (first === undefined) return []
   const own = `${grant.key?.split('/')[0] ?? 'namespace'}/${first.resource}/${first.subresource}`
-  const message = `would give ${inWords(guarded)} in compat mode, and does not here. To give one, add a key such as ${JSON.stringify(own)}`
+  const message =
+    `would give ${inWords(guarded)} in compat mode, and does not here. ` +
+    `To give one, add a key such as ${JSON.stringify(own)}`
   return [report('info', 'subresource-guarded', message)]
 }
 
@@ -100,7 +102,7 @@ function unguarded(grant: Grant): Grant {
   const named = grant.conditions.find(
     ({ dimension, names }) => dimension === 'subresource' && names.has('exec') !== names.has(''),
   )
-  const isTwoPart = named === undefined || named.kind === 'not-in' || named.names.has('')
+  const isTwoPart = named === undefined || (named.kind === 'in') === named.names.has('')
   return isTwoPart ? { ...grant, conditions: grant.conditions.filter((condition) => condition !== named) } : grant
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 import type { CompiledPolicy } from './compile.ts'
-import { type Condition, implies, isUnsatisfiable } from './condition.ts'
+import { among, type Condition, implies, isUnsatisfiable } from './condition.ts'
 import { whyNobody } from './explain-words.ts'
 import { type Finding, lineReporter, type Report, reported } from './finding.ts'
 import { type Grant, isGrant } from './grant.ts'
@@ -90,7 +90,7 @@ function spelledOut({ dimension, names, place }: Condition): readonly Condition[
   const resources = new Set(split.map(([resource = '']) => resource))
   const subresources = new Set(split.map(([, subresource = '']) => subresource))
   return [
-    { dimension: 'resource', kind: 'in', names: resources, place },
-    ...(subresources.has('*') ? [] : [{ dimension: 'subresource', kind: 'in', names: subresources, place } as const]),
+    among('resource', resources, place),
+    ...(subresources.has('*') ? [] : [among('subresource', subresources, place)]),
   ]
 }

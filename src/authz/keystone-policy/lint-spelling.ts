@@ -6,6 +6,7 @@
  */
 import type { CompiledPolicy } from './compile.ts'
 import { type Finding, type Report, reported } from './finding.ts'
+import { withoutStars } from './grant.ts'
 import { parseKey, type SubresourceMode } from './key.ts'
 import type { Policy } from './model.ts'
 import { excludesNothing, type Pattern } from './pattern.ts'
@@ -87,7 +88,7 @@ function ruleFindings({ resource, nonresource }: Policy, report: Report): readon
       ? [report('warning', 'literal-wildcard', VERSION_1_NAMESPACE, 'resource.namespace')]
       : []),
     ...upperCase(nonresource?.verbs ?? [], 'verb', report, 'nonresource.verbs'),
-    ...(/\*./.test(nonresource?.path?.replace(/\*+$/, '*') ?? '')
+    ...(withoutStars(nonresource?.path ?? '').includes('*')
       ? [
           report(
             'warning',
@@ -101,7 +102,8 @@ function ruleFindings({ resource, nonresource }: Policy, report: Report): readon
 }
 
 function versionMessage(version = ''): string {
-  return `is the API group, and there is no group ${JSON.stringify(version)}: it covers nothing. Write "*", "apps", or "" for the core group`
+  const group = JSON.stringify(version)
+  return `is the API group, and there is no group ${group}: it covers nothing. Write "*", "apps", or "" for the core group`
 }
 
 const VERSION_1_NAMESPACE =
@@ -120,7 +122,8 @@ function upperCase(names: readonly string[], what: string, report: Report, place
   return names
     .filter((name) => /[A-Z]/.test(name))
     .map((name) => {
-      const message = `the ${what} ${JSON.stringify(name)} is compared as it is, and requests are in lower case. Write ${JSON.stringify(name.toLowerCase())}`
+      const [written, lower] = [JSON.stringify(name), JSON.stringify(name.toLowerCase())]
+      const message = `the ${what} ${written} is compared as it is, and requests are in lower case. Write ${lower}`
       return report('warning', 'case-never-matches', message, place)
     })
 }

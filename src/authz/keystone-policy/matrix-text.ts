@@ -17,7 +17,7 @@ export function matrixText({ title, resources, resourceRows, paths, pathRows }: 
 
 function block({ who, cells }: MatrixRow, columns: readonly string[], where: string): string {
   const lines = columns.flatMap((name, i) => (isAny(cells[i]) ? [[name, verbsOf(cells[i])] as const] : []))
-  const width = Math.max(...lines.map(([name]) => name.length))
+  const width = lines.reduce((most, [name]) => Math.max(most, name.length), 0)
   return `${who}${where}\n${lines.map(([name, verbs]) => `  ${name.padEnd(width)}  ${verbs}\n`).join('')}`
 }
 

@@ -38,7 +38,7 @@ export interface Matrix {
 }
 
 /** What stands for requests without namespace: objects of the cluster, and lists over all namespaces. */
-export const CLUSTER = '(cluster)'
+const CLUSTER = '(cluster)'
 
 const VERBS = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection']
 

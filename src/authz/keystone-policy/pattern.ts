@@ -40,8 +40,13 @@ const NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
 
 /** Trims as Go does: the white space of Unicode, which is not quite that of JavaScript. */
 export function trimBlanks(text: string): string {
-  return text.replace(/^\p{White_Space}+|\p{White_Space}+$/gu, '')
+  let [start, end] = [0, text.length]
+  while (start < end && BLANK.test(text.charAt(start))) start += 1
+  while (start < end && BLANK.test(text.charAt(end - 1))) end -= 1
+  return text.slice(start, end)
 }
+
+const BLANK = /\p{White_Space}/u
 
 /** Lower case as Go has it: letter by letter, without regard to the letters beside it. */
 export function lowerCase(text: string): string {

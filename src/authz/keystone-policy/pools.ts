@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { among } from './condition.ts'
 import type { Grant } from './grant.ts'
 import { asksWho, type Facts, leastFacts, OUTSIDER } from './probe.ts'
 import type { Dimension } from './request.ts'
@@ -65,7 +66,9 @@ const WAYS = 12
 export function waysToSatisfy(grant: Grant): readonly Facts[] {
   const conditions = grant.conditions.filter(asksWho)
   const ways = conditions.flatMap((condition, i) =>
-    [...condition.names].slice(0, WAYS).map((name) => conditions.with(i, { ...condition, names: new Set([name]) })),
+    [...condition.names]
+      .slice(0, WAYS)
+      .map((name) => conditions.with(i, among(condition.dimension, [name], condition.place))),
   )
   const short = conditions.map((_, i) => conditions.toSpliced(i, 1))
   return [conditions, ...ways, ...short].flatMap((some) => leastFacts(some) ?? [])

@@ -17,7 +17,7 @@ import type { PolicyStore } from './policy-store.ts'
 import { reportWarnings } from './warnings.ts'
 
 /** Where the predecessor keeps its policy in a ConfigMap. */
-export const POLICY_KEY = 'policies'
+const POLICY_KEY = 'policies'
 
 export interface ConfigMapSourceOptions extends Pick<WatchObjectsOptions<unknown>, 'timing'> {
   readonly namespace: string

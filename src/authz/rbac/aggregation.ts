@@ -47,7 +47,7 @@ function selected(role: Role, selectors: readonly LabelSelector[], byName: reado
  *
  * @see https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#resources-that-support-set-based-requirements
  */
-export function selects(selector: LabelSelector, labels: ReadonlyMap<string, string>): boolean {
+function selects(selector: LabelSelector, labels: ReadonlyMap<string, string>): boolean {
   for (const [key, value] of selector.matchLabels) {
     if (labels.get(key) !== value) return false
   }

@@ -44,7 +44,7 @@ function list(items: Iterable<string>): string {
 }
 
 /** Columns as wide as what stands in them. */
-export function table(rows: readonly (readonly string[])[]): string {
+function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
   return rows
     .map(

@@ -83,7 +83,7 @@ const third = fc.oneof(
 )
 
 /** A key of `resource_permissions`, well formed or not. */
-export const key: fc.Arbitrary<string> = fc.oneof(
+const key: fc.Arbitrary<string> = fc.oneof(
   { weight: 8, arbitrary: fc.tuple(half(namespace), qualified).map((parts) => parts.join('/')) },
   { weight: 3, arbitrary: fc.tuple(half(namespace), qualified, third).map((parts) => parts.join('/')) },
   { weight: 1, arbitrary: fc.constantFrom('pods', 'a/b/c/d', '', '/', '//', "*/['pods','pods/log']", '/*', '*/') },
@@ -102,7 +102,7 @@ const match = few(
 
 const usersTest = fc.record({ roles: orNull(few(roles, 2)), projects: orNull(few(projects)) }, { requiredKeys: [] })
 
-export const policy: fc.Arbitrary<RawPolicy> = fc.record(
+const policy: fc.Arbitrary<RawPolicy> = fc.record(
   {
     users: orNull(usersTest),
     resource_permissions: orNull(fc.dictionary(key, orNull(few(verb)), { maxKeys: 4 })),
