@@ -27,9 +27,9 @@ export function addConfigCommands(program: Command, io: CommandIo, done: (status
   addConfigFlags(config.command('check').description('find every mistake in a configuration'))
     .addHelpText('after', CHECK_EXAMPLES)
     .action((given: Readonly<Record<string, unknown>>) => {
-      const { authenticators } = configOf(given, io)
-      const names = authenticators.map(({ tokenFile, keystone }) => tokenFile?.name ?? keystone?.name)
-      io.out(`no mistakes; sources in order: ${names.join(', ')}\n`)
+      const { authenticators, authorizers } = configOf(given, io)
+      const decide = authorizers.length === 0 ? 'none' : namesOf(authorizers)
+      io.out(`no mistakes; sources in order: ${namesOf(authenticators)}; authorizers in order: ${decide}\n`)
       done(0)
     })
   config
@@ -45,4 +45,14 @@ export function addConfigCommands(program: Command, io: CommandIo, done: (status
       io.out(format === 'markdown' ? configReference() : `${JSON.stringify(configJsonSchema(), null, 2)}\n`)
       done(0)
     })
+}
+
+/** Names of items that are objects with one key, their kind. */
+function namesOf(items: readonly object[]): string {
+  const names = items.flatMap((item) =>
+    Object.entries(item as Readonly<Record<string, { readonly name?: string } | undefined>>).flatMap(
+      ([kind, settings]) => (settings === undefined ? [] : [settings.name ?? kind]),
+    ),
+  )
+  return names.join(', ')
 }

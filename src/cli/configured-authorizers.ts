@@ -8,14 +8,18 @@ import { type Authorization, openAuthorization } from '../compose/authorizers.ts
 import { ArchwayError } from '../errors.ts'
 import { createLogger } from '../telemetry/logger.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
-import type { AuthorizerSources } from './authorizer-sources.ts'
+import type { AuthorizerSources, RulesFor } from './authorizer-sources.ts'
 import { configOf } from './config-flags.ts'
 import { type CommandIo, ExitError } from './io.ts'
+import { rulesOfPolicy } from './policy/rules-of-policy.ts'
 import { version } from './version.ts'
 
 /** What is watched in the cluster has to be there before anybody is asked. */
 const READY_MS = 10_000
 const LOOK_MS = 50
+
+/** Kinds that can decide and not tell beforehand. */
+const UNLISTED: ReadonlySet<string> = new Set(['webhook', 'alwaysAllow'])
 
 /** Opens the whole chain, as `serve` does, but records nothing. Whatever cannot be opened ends with status 2. */
 export async function configuredAuthorizers(path: string, io: CommandIo): Promise<AuthorizerSources> {
@@ -34,8 +38,23 @@ export async function configuredAuthorizers(path: string, io: CommandIo): Promis
     await authorization.close()
     throw thrown
   }
-  const unlisted = config.authorizers.flatMap((settings) => Object.keys(settings))
-  return { authorizer: authorization.authorizer, unlisted, close: () => authorization.close() }
+  return {
+    authorizer: authorization.authorizer,
+    listings: [
+      ...authorization.stores.map(
+        (store): RulesFor =>
+          (who, namespace) =>
+            rulesOfPolicy(store.current(), who, namespace),
+      ),
+      ...authorization.listers.map(
+        (list): RulesFor =>
+          ({ user }, namespace) =>
+            list(user, namespace),
+      ),
+    ],
+    unlisted: config.authorizers.flatMap((settings) => Object.keys(settings).filter((kind) => UNLISTED.has(kind))),
+    close: () => authorization.close(),
+  }
 }
 
 function configured(path: string, io: CommandIo): ReturnType<typeof configOf> {

@@ -15,6 +15,7 @@ import { configMapSource } from '../authz/policy-store/config-map-source.ts'
 import { fileSource } from '../authz/policy-store/file-source.ts'
 import { type PolicyStore, policyStore } from '../authz/policy-store/policy-store.ts'
 import { manifestFolder } from '../authz/rbac/manifest-folder.ts'
+import type { RuleListing } from '../authz/rbac/policy-rule.ts'
 import { rbac } from '../authz/rbac/rbac.ts'
 import { watchedRbac } from '../authz/rbac/watched-rbac.ts'
 import { recorded } from '../authz/recording/recorded.ts'
@@ -34,6 +35,7 @@ import type { WatchedObjects } from '../kube/api-client/watch-objects.ts'
 import type { ReadinessCheck } from '../server/admin.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { UserInfo } from '../user.ts'
 import { type Closer, closeAll, type Followed, type Part } from './part.ts'
 
 /** The authorizers, as one. */
@@ -41,7 +43,12 @@ export interface Authorization extends Part {
   readonly authorizer: Authorizer
   /** The Keystone policies in force, for their digests. */
   readonly stores: readonly PolicyStore[]
+  /** Authorizers that can tell what somebody may do. */
+  readonly listers: readonly Lister[]
 }
+
+/** Tells what a user may do in a namespace; a policy is listed from its store. */
+export type Lister = (user: UserInfo, namespace: string) => RuleListing
 
 export interface AuthorizationOptions {
   readonly config: Config
@@ -55,6 +62,7 @@ interface Opening extends AuthorizationOptions {
   readonly files: Followed[]
   readonly checks: ReadinessCheck[]
   readonly stores: PolicyStore[]
+  readonly listers: Lister[]
   readonly closers: Closer[]
   /** Ends every watch. */
   readonly ending: AbortController
@@ -74,6 +82,7 @@ export async function openAuthorization(options: AuthorizationOptions): Promise<
     files: [],
     checks: [],
     stores: [],
+    listers: [],
     closers,
     ending,
     cluster: () => (client ??= connectToCluster(options, closers)),
@@ -83,7 +92,8 @@ export async function openAuthorization(options: AuthorizationOptions): Promise<
     const members: Authorizer[] = []
     for (const settings of config.authorizers) members.push(await openAuthorizer(settings, opening))
     const authorizer = await withRecorder(union(members), config, log, closers)
-    return { authorizer, files: opening.files, checks: opening.checks, stores: opening.stores, close }
+    const { files, checks, stores, listers } = opening
+    return { authorizer, files, checks, stores, listers, close }
   } catch (thrown) {
     await close()
     throw thrown
@@ -114,10 +124,19 @@ async function openKeystonePolicy(settings: SettingsOf<'keystonePolicy'>, openin
   for (const configMap of configMaps) openConfigMap(configMap, store, opening)
   opening.stores.push(store)
   opening.checks.push(policyCheck(name, store))
+  if (files.length > 0) {
+    log.info({ authorizer: name, rules: store.size(), digest: store.digest() }, 'policy in force')
+  }
   const inForce = keystonePolicy({ name, policy: () => store.current(), hardDeny })
   if (shadowFiles.length === 0) return inForce
   const candidate = policyStore({ sources: shadowFiles, compile })
-  await openFiles(shadowFiles, candidate, opening)
+  try {
+    await openFiles(shadowFiles, candidate, opening)
+  } catch (error) {
+    // A candidate decides nothing, so it keeps nobody from starting either.
+    log.error({ authorizer: name, error }, 'the shadow policy cannot be used: nothing is evaluated beside the policy')
+    return inForce
+  }
   return shadowed(inForce, keystonePolicy({ name: `${name}-shadow`, policy: () => candidate.current(), hardDeny }), {
     observe: (outcome) => metrics.shadow.labels(name, outcome).inc(),
     log,
@@ -169,18 +188,23 @@ async function openRbac({ name, manifests }: SettingsOf<'rbac'>, opening: Openin
     const folder = await manifestFolder({ path: manifests, name: manifests, log })
     closers.push(() => folder.close())
     opening.files.push(folder)
-    return rbac({ name, source: folder })
+    return listed(rbac({ name, source: folder }), opening)
   }
   const source = watchedRbac({ client: opening.cluster(), log, signal: ending.signal })
   opening.checks.push(watchCheck(name, source.watches))
-  return rbac({ name, source })
+  return listed(rbac({ name, source }), opening)
+}
+
+function listed(authorizer: Authorizer & { readonly rulesFor: Lister }, { listers }: Opening): Authorizer {
+  listers.push(authorizer.rulesFor)
+  return authorizer
 }
 
 async function openAbac({ name, path }: SettingsOf<'abac'>, opening: Opening): Promise<Authorizer> {
   const file = await abacFile({ path, name, log: opening.log })
   opening.closers.push(() => file.close())
   opening.files.push(file)
-  return file
+  return listed(file, opening)
 }
 
 function openNode({ name, kubernetesMinor }: SettingsOf<'node'>, opening: Opening): Authorizer {
@@ -188,7 +212,7 @@ function openNode({ name, kubernetesMinor }: SettingsOf<'node'>, opening: Openin
   const { log, ending } = opening
   const watched = watchedGraph({ client: opening.cluster(), features, log, signal: ending.signal })
   opening.checks.push(watchCheck(name, watched.watches))
-  return nodeAuthorizer({ name, graph: watched.graph, features, ready: watched.ready })
+  return listed(nodeAuthorizer({ name, graph: watched.graph, features, ready: watched.ready }), opening)
 }
 
 function watchCheck(name: string, watches: readonly Pick<WatchedObjects<unknown>, 'status'>[]): ReadinessCheck {

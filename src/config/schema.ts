@@ -279,7 +279,10 @@ const recorder = z.strictObject({
       .default(64 * MIB),
     'Longest recording, in bytes; then it ends, or goes on in the next file.',
   ),
-  files: option(z.int().min(1).max(100).default(1), 'Files kept; the oldest goes.'),
+  files: option(
+    z.int().min(1).max(100).default(4),
+    'Files kept; the oldest goes. With 1, a file that is there already ends the start.',
+  ),
   hashUsers: option(z.boolean().default(false), 'Records stand-ins for user names, under a key of this file only.'),
 })
 

@@ -87,7 +87,10 @@ describe('archway config check', () => {
       'https://k/v3',
     ]
     const { status, out } = await run('archway', ['config', 'check', ...flags])
-    assert.deepEqual([status, out], [0, 'no mistakes; sources in order: token-file, keystone\n'])
+    assert.deepEqual(
+      [status, out],
+      [0, 'no mistakes; sources in order: token-file, keystone; authorizers in order: none\n'],
+    )
   })
 
   test('a file that cannot be read is named', async () => {

@@ -236,9 +236,9 @@ describe('the sources of can-i', () => {
   })
 
   test('a configuration is one where somebody can open it', async () => {
-    const without = await archway('can-i', 'get', 'pods', '--as', 'u', '--config', 'archway.yaml')
-    assert.equal(without.status, 2)
-    assert.match(without.err, /unknown option '--config'/)
+    const missing = await archway('can-i', 'get', 'pods', '--as', 'u', '--config', '/nonexistent/archway.yaml')
+    assert.equal(missing.status, 2)
+    assert.match(missing.err, /cannot read the configuration: .*\/nonexistent\/archway\.yaml/)
 
     const io = testIo()
     const closed: string[] = []

@@ -222,6 +222,13 @@ describe('T-W13 policies in force', () => {
   })
 })
 
+test('T-W13 a shadow policy that cannot be used keeps nobody from starting', async () => {
+  const shadow = await site.folder.write('broken-shadow.json', '{')
+  const files = [site.folder.path('policy.json')]
+  await using service = await start(site, { authorizers: [{ keystonePolicy: { files, shadowFiles: [shadow] } }] })
+  assert.equal((await service.admin('/readyz')).status, 200)
+})
+
 test('T-W13 a shadow policy counts what it would decide otherwise, and changes nothing', async () => {
   const shadow = await site.folder.write('shadow.json', policyText('get', 'delete'))
   const files = [site.folder.path('policy.json')]

@@ -71,16 +71,6 @@ describe('a service that cannot start says why, and leaves nothing open', () => 
       /none\.json/,
     ],
     [
-      'a shadow policy that is broken',
-      async () => {
-        const path = await site.folder.write('broken.json', '{')
-        const files = [site.folder.path('policy.json')]
-        return { authorizers: [{ keystonePolicy: { files, shadowFiles: [path] } }] }
-      },
-      'file_invalid',
-      /broken\.json/,
-    ],
-    [
       'RBAC manifests that are not there',
       async () => ({ authorizers: [...good(), { rbac: { manifests: site.folder.path('none') } }] }),
       'file_invalid',
@@ -106,7 +96,7 @@ describe('a service that cannot start says why, and leaves nothing open', () => 
     ],
     [
       'a recording that is there already',
-      async () => ({ authorizers: good(), recorder: { path: await site.folder.write('old.jsonl', 'old') } }),
+      async () => ({ authorizers: good(), recorder: { files: 1, path: await site.folder.write('old.jsonl', 'old') } }),
       'file_invalid',
       /old\.jsonl/,
     ],

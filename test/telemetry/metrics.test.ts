@@ -8,11 +8,12 @@ import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts'
  * an address would grow without end (T-W7).
  */
 const LABELS: Readonly<Record<string, string>> = {
+  authorizer: 'authorizers of the configuration',
   call: 'the calls of the Keystone client',
-  event: 'CacheEvent, GateEvent',
+  event: 'CacheEvent, GateEvent, WebhookEvent',
   file: 'files of the configuration',
   kind: 'kinds of reviews',
-  outcome: 'Outcome, or how a call or reload ended',
+  outcome: 'Outcome, ShadowOutcome, or how a call or reload ended',
   part: 'parts of the revocation budget',
   reason: 'ConnectionRefusal, RefusalStatus',
   runtime: 'the process',

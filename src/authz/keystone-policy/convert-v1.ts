@@ -10,7 +10,7 @@ import type { CompiledPolicy } from './compile.ts'
 import { isUnsatisfiable } from './condition.ts'
 import type { Loss } from './convert.ts'
 import { usersOf } from './convert-v1-users.ts'
-import { isGrant, type Meaning } from './grant.ts'
+import { isGrant, type Line, type Meaning } from './grant.ts'
 import type { Policy, PolicyDocument, ResourceRule } from './model.ts'
 import { lowerCase } from './pattern.ts'
 import { guardOf, type PolicyJson, version2Of } from './policy-json.ts'
@@ -28,9 +28,10 @@ export interface Version2 {
 /** Converts every document, in the order in which they were compiled. */
 export function toVersion2(compiled: CompiledPolicy, { widen = false }: ConvertOptions = {}): Version2 {
   const losses: Loss[] = []
+  const lines = Map.groupBy(compiled.lines, ({ policy }) => policy)
   const policies = compiled.documents.flatMap((document) =>
     document.policies.flatMap((policy) => {
-      const converting = { document, policy, compiled, widen, losses }
+      const converting = { document, policy, lines: lines.get(policy) ?? [], compiled, widen, losses }
       return [...version2Part(policy), ...resourcePart(converting), ...pathPart(converting)]
     }),
   )
@@ -40,6 +41,7 @@ export function toVersion2(compiled: CompiledPolicy, { widen = false }: ConvertO
 interface Converting {
   readonly document: PolicyDocument
   readonly policy: Policy
+  readonly lines: readonly Line[]
   readonly compiled: CompiledPolicy
   readonly widen: boolean
   readonly losses: Loss[]
@@ -91,7 +93,7 @@ function pathPart(converting: Converting): readonly PolicyJson[] {
 
 /** Whether the rule allows nothing, so that nothing need be written for it. */
 function isDropped(converting: Converting, place: 'resource' | 'nonresource'): boolean {
-  const line = converting.compiled.lines.find((some) => some.policy === converting.policy && some.place === place)
+  const line = converting.lines.find((some) => some.place === place)
   const dead = line === undefined || !isGrant(line) || line.conditions.some(isUnsatisfiable)
   if (dead) note(converting, 'dropped', place, 'it allowed nothing')
   return dead

@@ -50,9 +50,10 @@ export function whyNobody(place: string, { match }: Policy): string {
 
 function subresourceNot({ kind, names }: Condition, { resource, subresource }: Request, mode: SubresourceMode): string {
   if (subresource === '') return `it is for subresources of ${resource}, and the request for ${resource}`
-  if (kind === 'in' && !names.has(''))
-    return `it is for the subresource ${listed(names)}, and the request for ${subresource}`
-  return `without a subresource in its key it does not cover ${subresource} (${mode}). Add namespace/${resource}/${subresource}`
+  const own = `namespace/${resource}/${subresource}`
+  return kind === 'in' && !names.has('')
+    ? `it is for the subresource ${listed(names)}, and the request for ${subresource}`
+    : `without a subresource in its key it does not cover ${subresource} (${mode}). Add ${own}`
 }
 
 function groupName(group: string): string {

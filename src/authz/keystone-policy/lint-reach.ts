@@ -8,7 +8,7 @@ import type { CompiledPolicy } from './compile.ts'
 import { among, type Condition, implies, isUnsatisfiable } from './condition.ts'
 import { whyNobody } from './explain-words.ts'
 import { type Finding, lineReporter, type Report, reported } from './finding.ts'
-import { type Grant, isGrant } from './grant.ts'
+import { type Grant, isGrant, type Line } from './grant.ts'
 import { allGrants } from './index-find.ts'
 import type { Policy } from './model.ts'
 import { asksWho, covered, leastFacts, probe } from './probe.ts'
@@ -16,9 +16,12 @@ import { toRequest } from './request.ts'
 
 export function lintReach(compiled: CompiledPolicy): readonly Finding[] {
   const report = lineReporter(compiled)
+  const lines = Map.groupBy(compiled.lines, ({ policy }) => policy)
   const rank = new Map(compiled.lines.map((line, i) => [line, i]))
   return [
-    ...reported(compiled).flatMap(({ policy, report: of }) => policyFindings(policy, compiled, of)),
+    ...reported(compiled).flatMap(({ policy, report: of }) =>
+      policyFindings(policy, lines.get(policy) ?? [], compiled, of),
+    ),
     ...compiled.lines.flatMap((line) => {
       if (!isGrant(line)) return line.key === undefined ? [report(line)('warning', 'grants-nothing', line.why)] : []
       const nothing = grantsNothing(line, report(line))
@@ -27,7 +30,12 @@ export function lintReach(compiled: CompiledPolicy): readonly Finding[] {
   ]
 }
 
-function policyFindings(policy: Policy, { lines, meaning }: CompiledPolicy, report: Report): readonly Finding[] {
+function policyFindings(
+  policy: Policy,
+  lines: readonly Line[],
+  { meaning }: CompiledPolicy,
+  report: Report,
+): readonly Finding[] {
   const { match, users, resourcePermissions, nonresourcePermissions } = policy
   const mapped = resourcePermissions ?? nonresourcePermissions
   const guard = match.length > 0 && mapped !== undefined && !meaning.matchGuardsVersion2
@@ -36,7 +44,7 @@ function policyFindings(policy: Policy, { lines, meaning }: CompiledPolicy, repo
     const message = 'match is not looked at for version 2 maps in this mode. Write users, or run in guarded mode'
     findings.push(report(users === undefined ? 'error' : 'warning', 'match-ignored', message, 'match'))
   }
-  const open = lines.find((line) => line.policy === policy && isGrant(line) && !line.conditions.some(asksWho))
+  const open = lines.find((line) => isGrant(line) && !line.conditions.some(asksWho))
   if (open === undefined) return findings
   const who = meaning.requireKeystoneIdentity
     ? 'every Keystone user, of whatever project and role'

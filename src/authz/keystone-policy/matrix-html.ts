@@ -54,7 +54,8 @@ function table(
   const head = [...headings, ...used.map(({ name }) => name)].map((name) => `<th scope="col">${escaped(name)}</th>`)
   const body = rows.map((row) => {
     const namespaces = headings.length > 1 ? `<td>${escaped(row.namespaces.join(', '))}</td>` : ''
-    return `<tr><th scope="row">${escaped(row.who)}</th>${namespaces}${used.map(({ i }) => cell(row.cells[i])).join('')}</tr>\n`
+    const cells = used.map(({ i }) => cell(row.cells[i])).join('')
+    return `<tr><th scope="row">${escaped(row.who)}</th>${namespaces}${cells}</tr>\n`
   })
   return `<div class="scroll" role="region" aria-label="${escaped(caption)}" tabindex="0">
 <table>

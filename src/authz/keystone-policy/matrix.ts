@@ -4,12 +4,14 @@
  * @module
  */
 import type { CompiledPolicy } from './compile.ts'
+import { allHold } from './condition.ts'
 import { decide } from './decide.ts'
 import { ESCALATIONS } from './escalations.ts'
 import { type Grant, isGrant } from './grant.ts'
 import { userInWords } from './people-words.ts'
 import { type Pools, poolsOf } from './pools.ts'
-import { type Asked, type Facts, leastFacts, OUTSIDER, probe, somebody } from './probe.ts'
+import { type Asked, asksWho, type Facts, leastFacts, OUTSIDER, probe, somebody } from './probe.ts'
+import { toRequest } from './request.ts'
 
 /** What is allowed of one thing. */
 export interface MatrixCell {
@@ -50,14 +52,13 @@ export function matrix(policy: CompiledPolicy): Matrix {
   const grants = policy.lines.filter(isGrant)
   const pools = poolsOf(grants)
   const people = peopleOf(grants)
-  const namespaces = pools.namespaces.filter((name) => name === '' || NAME.test(name))
   const resources = columns(pools.resources, grants)
   const paths = [...pools.paths.filter((path) => !path.includes(OUTSIDER)), `/${OUTSIDER}`]
   const cell = (facts: Facts, asked: Asked): MatrixCell => cellOf(policy, facts, asked, pools)
   return {
     title: policy.documents.map(({ where }) => where).join(', '),
     resources: resources.map(shown),
-    resourceRows: people.flatMap((facts) => resourceRows(facts, namespaces, resources, cell)),
+    resourceRows: people.flatMap((facts) => resourceRows(facts, namespacesFor(facts, grants), resources, cell)),
     paths: paths.map(shown),
     pathRows: people.flatMap((facts) => {
       const cells = paths.map((path) => cell(facts, { path }))
@@ -70,6 +71,13 @@ export function matrix(policy: CompiledPolicy): Matrix {
 function peopleOf(grants: readonly Grant[]): readonly Facts[] {
   const people = grants.flatMap(({ conditions }) => leastFacts(conditions) ?? [])
   return [...new Map(people.map((facts) => [userInWords(somebody(facts)), facts])).values()]
+}
+
+/** Namespaces that some rule about them tells from others. */
+function namespacesFor(facts: Facts, grants: readonly Grant[]): readonly string[] {
+  const request = toRequest(probe(facts, {}))
+  const theirs = grants.filter(({ conditions }) => allHold(conditions.filter(asksWho), request))
+  return poolsOf(theirs).namespaces.filter((name) => name === '' || NAME.test(name))
 }
 
 /** Resources and subresources that are named, what of them is dangerous, and what stands for all others. */

@@ -148,6 +148,39 @@ describe('version 1 → version 2', () => {
     assert.deepEqual([diff.opened, diff.closed], [[], []])
   })
 
+  test('resources that are no names, verbs in upper case, and groups or namespaces that no key can say', () => {
+    const match = [project('x')]
+    const rules = [
+      { ...rule, resources: ['*/log', 'a b', 'a/b/c', 'pods/ log', 'pods/log'] },
+      { ...rule, resources: ['pods/log'], verbs: ['GET', 'get'] },
+      { ...rule, resources: ['pods/log'], namespace: '' },
+      { ...rule, resources: ['pods/log'], namespace: 'A' },
+      { ...rule, resources: ['pods/log'], version: 'a b' },
+    ]
+    const { json, losses } = converted(
+      rules.map((resource) => ({ match, resource })),
+      'guarded',
+    )
+    const kinds = losses.map((text) => text.split(' ')[0])
+    assert.deepEqual(kinds, ['dropped', 'dropped', 'dropped', 'dropped', 'dropped', 'kept', 'kept', 'kept'])
+    assert.deepEqual(
+      json.map((one) => one.resource_permissions ?? one.resource?.resources),
+      [{ 'a/pods@core/log': ['get'] }, { 'a/pods@core/log': ['get'] }, ['pods/log'], ['pods/log'], ['pods/log']],
+    )
+  })
+
+  test('more combinations of roles than anybody reads stay match', () => {
+    const roles = [role('a', 'b', 'c'), role('d', 'e', 'f'), role('g', 'h')]
+    const { json } = converted(
+      [{ match: [project('x'), ...roles], resource: { ...rule, resources: ['*'] } }],
+      'guarded',
+    )
+    assert.deepEqual(
+      json.map(({ match }) => match?.length),
+      [4],
+    )
+  })
+
   test('version 2 stays as it is', () => {
     const list = [
       {

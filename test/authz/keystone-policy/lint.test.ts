@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { explain } from '../../../src/authz/keystone-policy/explain.ts'
 import type { SubresourceMode } from '../../../src/authz/keystone-policy/key.ts'
 import { lint } from '../../../src/authz/keystone-policy/lint.ts'
+import { policies, request } from './arbitraries.ts'
 import { compiled } from './support.ts'
 
 const ID = '0123456789abcdef0123456789abcdef'
@@ -73,6 +76,11 @@ describe('T-W12 escalation', () => {
     assert.match(found(permits('a/pods', ['*'])).join('\n'), /warning subresource-implied .*a shell/)
     assert.match(found(permits('a/*', ['get'])).join('\n'), /warning subresource-implied .*a shell/)
     assert.doesNotMatch(found(permits('a/*', ['get']), 'strict').join('\n'), /subresource-implied/)
+  })
+
+  test('a key for all subresources says so, and would give nothing else', () => {
+    assert.deepEqual(codes(permits('a/secrets/*', ['get'])), [])
+    assert.deepEqual(codes(permits('a/pods/*', ['get'])), [`warning escalation ${key('a/pods/*')}`])
   })
 
   test('cluster-scoped ways are not open to a rule for a namespace', () => {
@@ -280,6 +288,39 @@ describe('superfluous rules', () => {
       )
     })
   }
+})
+
+test('a rule that is said to be superfluous can be taken away, in every mode', () => {
+  const modes = fc.constantFrom('compat', 'guarded', 'strict')
+  const some = { superfluous: 0 }
+  fc.assert(
+    fc.property(
+      policies,
+      fc.array(request, { minLength: 20, maxLength: 40 }),
+      modes,
+      (list, requests, subresources) => {
+        const ready = compiled([...list, ...list.slice(0, 3)], { subresources, failOpenKeys: 'allow' })
+        const superfluous = new Set(lint(ready).flatMap(({ code, path }) => (code === 'shadowed' ? [path] : [])))
+        for (const attributes of requests) {
+          const allowing = explain(ready, attributes).lines.filter(({ verdict }) => verdict === 'allows')
+          const needed = allowing.filter(({ line }) => !superfluous.has(`${line.policy.path}.${line.place}`))
+          some.superfluous += allowing.length - needed.length
+          assert.equal(needed.length > 0, allowing.length > 0)
+        }
+      },
+    ),
+  )
+  assert.ok(some.superfluous > 100)
+})
+
+test('rules are compared in large policies as well', () => {
+  const list = Array.from({ length: 500 }, (_, i) => ({
+    users: { projects: [`${i % 100}`.padStart(32, 'a')], roles: [`r${i % 7}`] },
+    resource_permissions: { [`ns${i % 50}/events`]: ['get', 'list'] },
+  }))
+  const wide = { users: { projects: ['7'.padStart(32, 'a')] }, resource_permissions: { '!x/events': ['*'] } }
+  const shadowed = codes([...list, wide]).filter((text) => text.startsWith('info shadowed'))
+  assert.deepEqual(shadowed.length, 5)
 })
 
 test('findings come in the order of the texts, each with its line', () => {
