@@ -55,7 +55,7 @@ describe('defaults', () => {
       cache: { ttl: 30_000, negativeTtl: 10_000, entries: 10_000 },
       webhook: { tokenLength: 16_384, explainRefusals: false },
       kubernetes: { authenticationCacheTtl: 120_000 },
-      recorder: { maxBytes: 67_108_864, files: 1, hashUsers: false },
+      recorder: { maxBytes: 67_108_864, files: 4, hashUsers: false },
       logging: { level: 'decision', format: 'auto' },
     })
   })

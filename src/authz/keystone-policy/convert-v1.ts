@@ -105,7 +105,8 @@ function keep(converting: Converting, place: string, why: string, json: PolicyJs
 }
 
 function note({ document, policy, losses }: Converting, kind: Loss['kind'], place: string, message: string): void {
-  losses.push({ kind, path: `${document.where}${policy.path}.${place}`, message })
+  const separator = policy.path.startsWith('[') ? '' : ' '
+  losses.push({ kind, path: `${document.where}${separator}${policy.path}.${place}`, message })
 }
 
 const NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/

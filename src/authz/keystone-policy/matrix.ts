@@ -9,8 +9,8 @@ import { decide } from './decide.ts'
 import { ESCALATIONS } from './escalations.ts'
 import { type Grant, isGrant } from './grant.ts'
 import { userInWords } from './people-words.ts'
-import { type Pools, poolsOf } from './pools.ts'
-import { type Asked, asksWho, type Facts, leastFacts, OUTSIDER, probe, somebody } from './probe.ts'
+import { eachWay, type Pools, poolsOf } from './pools.ts'
+import { type Asked, asksWho, type Facts, OUTSIDER, probe, somebody } from './probe.ts'
 import { toRequest } from './request.ts'
 
 /** What is allowed of one thing. */
@@ -67,9 +67,12 @@ export function matrix(policy: CompiledPolicy): Matrix {
   }
 }
 
-/** One for each combination of roles, project … that rules ask for. */
+/** Names of one condition that get rows of their own. */
+const NAMES = 100
+
+/** One for each combination of roles, project … that rules ask for: nobody who may do something is left out. */
 function peopleOf(grants: readonly Grant[]): readonly Facts[] {
-  const people = grants.flatMap(({ conditions }) => leastFacts(conditions) ?? [])
+  const people = grants.flatMap((grant) => eachWay(grant, NAMES))
   return [...new Map(people.map((facts) => [userInWords(somebody(facts)), facts])).values()]
 }
 

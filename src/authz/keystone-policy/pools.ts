@@ -65,13 +65,19 @@ const WAYS = 12
 /** The least that satisfies the conditions on users, in each way; and what lacks one of them. */
 export function waysToSatisfy(grant: Grant): readonly Facts[] {
   const conditions = grant.conditions.filter(asksWho)
+  const short = conditions.map((_, i) => leastFacts(conditions.toSpliced(i, 1)) ?? [])
+  return [...eachWay(grant, WAYS), ...short.flat()]
+}
+
+/** The least that satisfies the conditions on users: by the first names of each, and by every other name there is. */
+export function eachWay(grant: Grant, most: number): readonly Facts[] {
+  const conditions = grant.conditions.filter(asksWho)
   const ways = conditions.flatMap((condition, i) =>
     [...condition.names]
-      .slice(0, WAYS)
+      .slice(0, most)
       .map((name) => conditions.with(i, among(condition.dimension, [name], condition.place))),
   )
-  const short = conditions.map((_, i) => conditions.toSpliced(i, 1))
-  return [conditions, ...ways, ...short].flatMap((some) => leastFacts(some) ?? [])
+  return [conditions, ...ways].flatMap((some) => leastFacts(some) ?? [])
 }
 
 /** The pools that a request for a resource draws from, besides who and verb. */

@@ -42,6 +42,22 @@ test('who may do what, namespaces that are alike together', () => {
   )
 })
 
+test('nobody who may do something is left out: every role and project a rule lists has a row', () => {
+  const { resourceRows } = matrix(
+    compiled([
+      {
+        match: [{ type: 'role', values: ['reader', 'auditor'] }],
+        resource: { verbs: ['get'], resources: ['pods'], version: '*', namespace: 'default' },
+      },
+      { users: { projects: ['one', 'two'] }, resource_permissions: { 'default/services': ['list'] } },
+    ]),
+  )
+  assert.deepEqual(
+    resourceRows.map(({ who }) => who),
+    ['role reader', 'role auditor', 'project one', 'project two'],
+  )
+})
+
 test('as text', () => {
   assert.equal(
     matrixText(matrix(policy)),
