@@ -131,6 +131,8 @@ function keysFor(
     return mode === 'strict' ? [all, `${all}/*`] : [all]
   }
   const [resource = '', subresource, ...more] = name.split('/')
+  // `*/log` is no pattern: it is for questions about a resource called `*`, which `kubectl auth can-i` does ask.
+  if (resource === '*') return kept('it is for requests about the resource * only, and no key is')
   if (!NAME.test(resource) || more.length > 0) return drop(converting, name)
   if (subresource !== undefined) {
     if (subresource !== '*' && !NAME.test(subresource)) return drop(converting, name)

@@ -162,10 +162,17 @@ describe('version 1 → version 2', () => {
       'guarded',
     )
     const kinds = losses.map((text) => text.split(' ')[0])
-    assert.deepEqual(kinds, ['dropped', 'dropped', 'dropped', 'dropped', 'dropped', 'kept', 'kept', 'kept'])
+    assert.deepEqual(kinds, ['kept', 'dropped', 'dropped', 'dropped', 'dropped', 'kept', 'kept', 'kept'])
     assert.deepEqual(
       json.map((one) => one.resource_permissions ?? one.resource?.resources),
-      [{ 'a/pods@core/log': ['get'] }, { 'a/pods@core/log': ['get'] }, ['pods/log'], ['pods/log'], ['pods/log']],
+      [
+        { 'a/pods@core/log': ['get'] },
+        ['*/log'],
+        { 'a/pods@core/log': ['get'] },
+        ['pods/log'],
+        ['pods/log'],
+        ['pods/log'],
+      ],
     )
   })
 
@@ -191,6 +198,11 @@ describe('version 1 → version 2', () => {
       },
     ]
     assert.deepEqual(converted(list, 'guarded').json, list)
+  })
+
+  test('`*/log`, which is for requests about a resource called `*`, stays version 1', () => {
+    const list = [{ resource: { verbs: ['get'], resources: ['*/log'], version: '*', namespace: '*' } }]
+    for (const mode of ['compat', 'guarded', 'strict'] as const) assert.deepEqual(converted(list, mode).json, list)
   })
 
   test('decisions are kept, whatever the policy, in every mode', () => {
