@@ -55,6 +55,7 @@ export async function* linesOf(stream: Readable | null): AsyncGenerator<string> 
 
 function start(suite: Suite, files: readonly string[], pattern: string | undefined): ChildProcess {
   const args = [
+    `--import=${join(ROOT, 'test/support/property-seed.ts')}`,
     '--test',
     `--test-concurrency=${suite.concurrency}`,
     `--test-timeout=${TEST_LIMIT_MS}`,
