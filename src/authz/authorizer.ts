@@ -5,6 +5,7 @@
  * @module
  */
 import type { CallContext } from '../context.ts'
+import type { SubjectAccessReview } from '../kube/subject-access-review.ts'
 import type { UserInfo } from '../user.ts'
 
 /** What somebody wants to do: `SubjectAccessReviewSpec` of `authorization.k8s.io/v1`, typed. */
@@ -54,6 +55,15 @@ export interface AuthorizationStatus {
   readonly denied?: boolean
   readonly reason?: string
   readonly evaluationError?: string
+}
+
+/** What a review asks, as authorizers see it. */
+export function toAttributes({ user, uid, groups, extra, attributes }: SubjectAccessReview): Attributes {
+  return {
+    user: { username: user, uid, groups, extra: extra ?? new Map() },
+    extraPresent: extra !== undefined,
+    ...attributes,
+  }
 }
 
 /** Maps a decision to the wire. Only `deny` sets `denied`: without it the next authorizer still has its say. */

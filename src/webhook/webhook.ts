@@ -6,7 +6,7 @@
  * @module
  */
 import type { AuthnResult, RejectionCode, TokenAuthenticator } from '../authn/authenticator.ts'
-import { type Attributes, type Authorizer, type Decision, toStatus } from '../authz/authorizer.ts'
+import { type Authorizer, type Decision, toAttributes, toStatus } from '../authz/authorizer.ts'
 import type { CallContext, CallLog } from '../context.ts'
 import { ArchwayError } from '../errors.ts'
 import type { Handler, HttpAnswer, HttpRequest } from '../http.ts'
@@ -175,14 +175,6 @@ const OUTCOMES: Readonly<Record<Decision['kind'], Outcome>> = {
   allow: 'allowed',
   deny: 'denied',
   'no-opinion': 'no-opinion',
-}
-
-function toAttributes({ user, uid, groups, extra, attributes }: SubjectAccessReview): Attributes {
-  return {
-    user: { username: user, uid, groups, extra: extra ?? new Map() },
-    extraPresent: extra !== undefined,
-    ...attributes,
-  }
 }
 
 /** A request that ends in an error: malformed (the asker's), could not tell (an outage), or a fault of ours. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { createReadStream, readFileSync } from 'node:fs'
-import type { Attributes, Authorizer, Decision } from '../../authz/authorizer.ts'
+import { type Attributes, type Authorizer, type Decision, toAttributes } from '../../authz/authorizer.ts'
 import { type Line, linesOf } from '../../authz/recording/json-lines.ts'
 import type { CallContext } from '../../context.ts'
 import { ArchwayError, messageOf } from '../../errors.ts'
@@ -72,12 +72,7 @@ export function attributesOf(bytes: Buffer): Attributes {
   if (review.kind !== 'SubjectAccessReview') {
     throw new ArchwayError('kind_unknown', `a ${review.kind} asks who somebody is: send SubjectAccessReview`)
   }
-  const { user: username, uid, groups, extra, attributes } = review
-  return {
-    ...attributes,
-    user: { username, uid, groups, extra: extra ?? new Map() },
-    extraPresent: extra !== undefined,
-  }
+  return toAttributes(review)
 }
 
 /** The one review in a file, or `-` for standard input. Ends the command with status 2 where it is none. */
