@@ -38,6 +38,30 @@ export const ERROR_CODES = {
     exposed: true,
     meaning: 'The configuration has mistakes; each is listed with its place. `archway config check` lists them too.',
   },
+  credential_input_needed: {
+    exposed: true,
+    meaning:
+      'Something has to be asked, and nobody can be: standard input is no terminal, or the client allows no prompts. The message names what is missing and where it can be set.',
+  },
+  credential_interrupted: {
+    exposed: true,
+    meaning: 'The person at the keyboard broke off.',
+  },
+  credential_locked: {
+    exposed: true,
+    meaning:
+      'Another process is logging in for the same account and did not finish in time; it may be waiting for somebody to type. Try again, or go without the cache.',
+  },
+  credential_settings_invalid: {
+    exposed: true,
+    meaning:
+      'The settings of a login do not fit together, or a file they come from cannot be used; the message names the setting.',
+  },
+  credential_unusable: {
+    exposed: true,
+    meaning:
+      'The token that came cannot be used: it is empty, has characters no HTTP header takes, or has expired already, which means that the clock of this machine or of the issuer is wrong.',
+  },
   file_invalid: {
     exposed: true,
     meaning: 'A file that was named in the configuration cannot be used; the message says which and why.',
@@ -73,6 +97,30 @@ export const ERROR_CODES = {
     exposed: true,
     meaning: 'apiVersion and kind are not ones this endpoint serves.',
   },
+  kubeconfig_locked: {
+    exposed: true,
+    meaning:
+      'Another program holds the lock of the kubeconfig (`FILE.lock`), or died while it did. The message names the lock; remove it if nobody uses it.',
+  },
+  kubeconfig_uneditable: {
+    exposed: true,
+    meaning:
+      'An entry of the kubeconfig cannot be set without changing something else in the file. Put it in by hand; `archway kubeconfig --print` prints it.',
+  },
+  kubeconfig_unwritable: {
+    exposed: true,
+    meaning: 'The kubeconfig cannot be written, or somebody else changed it at the same moment; it is as it was.',
+  },
+  login_incomplete: {
+    exposed: true,
+    meaning:
+      'Keystone wants another proof beside the ones that were given (multi-factor). The message names the methods.',
+  },
+  login_refused: {
+    exposed: true,
+    meaning:
+      'Keystone refuses the credentials, or the scope that was asked for. Keystone does not say which part is wrong.',
+  },
   media_type_unsupported: {
     status: 415,
     exposed: true,
@@ -87,6 +135,23 @@ export const ERROR_CODES = {
     status: 404,
     exposed: true,
     meaning: 'No such path. Reviews go to /webhook.',
+  },
+  oidc_answer_invalid: {
+    exposed: true,
+    meaning:
+      'The OpenID Connect issuer answered in a way the protocol does not allow, or its token does not hold. Check the issuer address and the client id.',
+  },
+  oidc_refused: {
+    exposed: true,
+    meaning: 'The OpenID Connect issuer refused: wrong credentials, access denied, an expired code or refresh token.',
+  },
+  oidc_timeout: {
+    exposed: true,
+    meaning: 'The login at the OpenID Connect issuer was not finished in time.',
+  },
+  oidc_unreachable: {
+    exposed: true,
+    meaning: 'No connection to the OpenID Connect issuer: address, network, TLS.',
   },
   overloaded: {
     status: 503,

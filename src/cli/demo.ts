@@ -12,8 +12,8 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { Service } from '../compose/service.ts'
 import { loadConfig } from '../config/load.ts'
-import { messageOf } from '../errors.ts'
-import { hasCredentials, issueToken } from '../keystone/issue-token.ts'
+import { ArchwayError, messageOf } from '../errors.ts'
+import { hasCredentials, loginFrom } from '../keystone/login/environment.ts'
 import { reviewToken, tokenReviewRequest } from '../kube/token-review-client.ts'
 import { Secret } from '../secret.ts'
 import { orExit } from './config-flags.ts'
@@ -97,14 +97,17 @@ async function fromKeystone(io: CommandIo): Promise<Identities> {
 }
 
 async function login(url: string, caFile: string | undefined, io: CommandIo): Promise<Secret> {
+  if (io.env['OS_TOKEN']) return new Secret(io.env['OS_TOKEN'])
   try {
-    const ca = caFile ? readFileSync(caFile) : undefined
-    const token = await issueToken({ url, env: io.env, timeoutMs: 15_000, ...(ca === undefined ? {} : { ca }) })
-    if (token !== undefined) return token
+    const { createKeystoneLogin } = await import('../keystone/login/login.ts')
+    const keystone = createKeystoneLogin({ url, timeoutMs: 15_000, env: io.env, ...(caFile ? { caFile } : {}) })
+    const { method, scope } = loginFrom(io.env)
+    return (await keystone.issue([method], scope)).token
   } catch (thrown) {
-    throw new ExitError(1, `archway: logging in for the demonstration: ${messageOf(thrown)}`)
+    const refused = thrown instanceof ArchwayError && thrown.code === 'login_refused'
+    const doing = refused ? 'the credentials of the OS_* variables' : 'logging in for the demonstration'
+    throw new ExitError(1, `archway: ${doing}: ${messageOf(thrown)}`)
   }
-  throw new ExitError(1, 'archway: Keystone refuses the credentials of the OS_* variables')
 }
 
 /** Makes the two reviews and prints them, with the line that repeats each. */

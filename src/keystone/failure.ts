@@ -13,8 +13,11 @@ export interface Target {
   readonly name: string
   /** Whether TLS is spoken. */
   readonly tls: boolean
-  /** How authorities were configured; decides what helps when a certificate is not trusted. */
-  readonly trust: 'system' | 'replace' | 'add'
+  /**
+   * How authorities were configured, `only` where `caFile` replaces the others and there is no `caMode`; decides what
+   * helps when a certificate is not trusted.
+   */
+  readonly trust: 'system' | 'replace' | 'add' | 'only'
 }
 
 const UNTRUSTED: Readonly<Record<Target['trust'], string>> = {
@@ -22,6 +25,7 @@ const UNTRUSTED: Readonly<Record<Target['trust'], string>> = {
   replace:
     'its certificate is not signed by the authorities in `caFile`, and `caMode: replace` trusts no others; ' +
     'put the right one into `caFile`, or set `caMode: add`',
+  only: 'its certificate is not signed by the authorities in `caFile`, and no others are trusted; name the right file',
   add: 'its certificate is signed neither by the authorities in `caFile` nor by those of the system; add the right one to `caFile`',
 }
 

@@ -51,6 +51,8 @@ export interface SeenRequest {
   readonly headers: Readonly<IncomingMessage['headers']>
   /** Number of the connection it came on, from 1. */
   readonly connection: number
+  /** What has arrived of it; all of it once it was answered by the fake itself. */
+  readonly body: string
 }
 
 /** Whom a token is for, and for what. Ids are made from names. */
@@ -132,11 +134,16 @@ export async function startFakeKeystone(options: FakeKeystoneOptions = {}): Prom
 
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     const socket = sockets.get(request.socket)
-    requests.push({
+    const seen = {
       method: request.method ?? '',
       path: request.url ?? '',
       headers: request.headers,
       connection: socket?.number ?? 0,
+      body: '',
+    }
+    requests.push(seen)
+    request.setEncoding('utf8').on('data', (text: string) => {
+      seen.body += text
     })
     inFlight.most = Math.max(inFlight.most, ++inFlight.now)
     if (socket !== undefined) socket.busy++
@@ -187,7 +194,8 @@ export async function startFakeKeystone(options: FakeKeystoneOptions = {}): Prom
   }
 
   const itself: Script = (request, response) => {
-    if (request.method === 'POST' && request.url?.endsWith('/v3/auth/tokens')) login(request, response)
+    if (request.method === 'POST' && /\/v3\/auth\/tokens(\?nocatalog)?$/.test(request.url ?? ''))
+      login(request, response)
     else json(response, ...answer(request))
   }
 
@@ -221,7 +229,6 @@ export async function startFakeKeystone(options: FakeKeystoneOptions = {}): Prom
   }
 
   function login(request: IncomingMessage, response: ServerResponse): void {
-    request.setEncoding('utf8')
     let body = ''
     request.on('data', (text: string) => {
       body += text
