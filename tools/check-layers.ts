@@ -14,8 +14,8 @@ const FLOORS: readonly (readonly string[])[] = [
   ['compose'],
   ['webhook', 'proxy', 'credential', 'sync', 'server', 'config', 'demo'],
   ['authn', 'authz'],
-  ['kube', 'keystone', 'pki', 'telemetry', 'reload'],
-  ['errors.ts', 'user.ts', 'context.ts', 'secret.ts', 'http.ts', 'json.ts'],
+  ['kube', 'keystone', 'oidc', 'pki', 'telemetry', 'reload'],
+  ['build.ts', 'errors.ts', 'user.ts', 'context.ts', 'secret.ts', 'http.ts', 'json.ts'],
 ]
 const GROUND = FLOORS.length - 1 // its files may use one another
 

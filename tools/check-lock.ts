@@ -27,7 +27,7 @@ interface Lock {
 }
 
 const ROOT = dirname(import.meta.dirname)
-const LOCKS = ['package-lock.json', 'tools/runtime/package-lock.json']
+const LOCKS = ['package-lock.json', 'tools/runtime/package-lock.json', 'tools/executable/package-lock.json']
 const SYSTEMS = ['aix', 'android', 'darwin', 'freebsd', 'linux', 'netbsd', 'openbsd', 'openharmony', 'sunos', 'win32']
 const PROCESSORS = ['arm', 'arm64', 'ia32', 'loong64', 'mips64el', 'ppc64', 'riscv64', 's390x', 'x64']
 
