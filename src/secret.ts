@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { inspect } from 'node:util'
-
 const REDACTED = '[redacted]'
+/** `inspect.custom` of `node:util`, which takes longer to load than the rest of a credential plugin together. */
+const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom')
 
 /** A secret value. Every way of printing it gives `[redacted]`; {@link Secret.reveal} is the one way to the value. */
 export class Secret {
@@ -28,7 +28,7 @@ export class Secret {
     return REDACTED
   }
 
-  [inspect.custom](): string {
+  [INSPECT](): string {
     return REDACTED
   }
 }

@@ -1,5 +1,6 @@
 /** The rigs as tests use them; how each is run is the business of test/rigs/. */
 
+export { type KeyringState, onKeyring } from '../rigs/keyring.ts'
 export { type KeystoneRig, keystoneRig, startKeystone } from '../rigs/keystone.ts'
 export { type KubeApiserverRig, startKubeApiserver } from '../rigs/kube-apiserver.ts'
 export { freePorts } from '../rigs/script.ts'

@@ -46,6 +46,15 @@ export const SUITES: readonly Suite[] = [
     concurrency: 1,
     limitMinutes: 20,
   },
+  {
+    name: 'credential',
+    does: 'logins of kubectl, and the keyring they are kept by: test/e2e/credential*',
+    files: /^test\/e2e\/credential[^/]*$/,
+    rigTests: /^test\/rigs\/keyring[^/]*$/,
+    needs: ['keystone', 'kube-apiserver', 'keyring'],
+    concurrency: 1,
+    limitMinutes: 20,
+  },
 ]
 
 /** Every test file of the checkout, as a path from its root. */
