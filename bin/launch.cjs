@@ -4,9 +4,7 @@
 'use strict'
 
 const { existsSync } = require('node:fs')
-const { constants } = require('node:os')
 const { dirname, join } = require('node:path')
-const { isatty } = require('node:tty')
 const { pathToFileURL } = require('node:url')
 
 const ROOT = dirname(__dirname)
@@ -29,7 +27,9 @@ function launch(program) {
         : 'install a newer Node'
     return refuse(program, `${found}: ${remedy}`)
   }
-  return runUnder(node, [join(__dirname, program), ...process.argv.slice(2)]).then((status) => {
+  // The credential plugin tells by its parent who asks, and that is us from now on.
+  const env = { ...process.env, ARCHWAY_ASKER_PID: `${process.pid}:${process.ppid}` }
+  return runUnder(node, [join(__dirname, program), ...process.argv.slice(2)], { env }).then((status) => {
     process.exitCode = status
   })
 }
@@ -75,7 +75,10 @@ function silenceTypeStripping() {
 
 /** Runs another Node in this one's place: same terminal, signals passed on, its status (128+n after signal n). */
 function runUnder(node, args, options = {}) {
-  const { spawn } = require('node:child_process') // only here: most starts never need it
+  // Only here: most starts never need them, and kubectl waits for each.
+  const { spawn } = require('node:child_process')
+  const { constants } = require('node:os')
+  const { isatty } = require('node:tty')
   return new Promise((resolve, reject) => {
     const child = spawn(node, args, { stdio: 'inherit', ...options })
     // A terminal sends ^C to the child as well; sent twice, it would mean "stop at once" to a graceful stop.

@@ -3,12 +3,21 @@
  *
  * @module
  */
-import { readSync } from 'node:fs'
+import { readSync, writeSync } from 'node:fs'
 
 export interface CommandIo {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly out: (text: string) => void
   readonly err: (text: string) => void
+  /**
+   * Writes to stdout and returns when all of it is written; throws where nobody reads it. Where it is absent
+   * {@link out} has to do.
+   */
+  readonly deliver?: (text: string) => void
+  /** Whether standard input is a terminal, so that somebody can be asked. Absent: it is not. */
+  readonly inputIsTerminal?: () => Promise<boolean>
+  /** Ends the process at once, for when a signal has broken off what it was waiting for. */
+  readonly leave?: (status: number) => void
   /** Standard input, whole, as text. */
   readonly readInput: () => string
   /** Standard input in pieces as they come, however long it is; where it is absent {@link readInput} has to do. */
@@ -33,6 +42,9 @@ export function processIo(): CommandIo {
     env: process.env,
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
+    deliver: (text) => writeAll(1, Buffer.from(text)),
+    inputIsTerminal: async () => (await import('node:tty')).isatty(0),
+    leave: (status) => process.exit(status),
     readInput: () => readAll(0),
     inputChunks: () => process.stdin,
     onSignal(signals, listener) {
@@ -67,8 +79,22 @@ function readChunk(descriptor: number, chunk: Buffer): number {
       const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
       if (code === 'EOF') return 0
       if (code !== 'EAGAIN') throw thrown
-      // A terminal or pipe set to non-blocking has nothing yet: let it come.
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+      letItCome() // a terminal or pipe set to non-blocking has nothing yet
     }
   }
+}
+
+function writeAll(descriptor: number, bytes: Buffer): void {
+  for (let written = 0; written < bytes.length; ) {
+    try {
+      written += writeSync(descriptor, bytes, written)
+    } catch (thrown) {
+      if (!(thrown instanceof Error && 'code' in thrown && thrown.code === 'EAGAIN')) throw thrown
+      letItCome() // a pipe set to non-blocking is full
+    }
+  }
+}
+
+function letItCome(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
 }

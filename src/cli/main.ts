@@ -1,20 +1,10 @@
 /**
- * The command line: which program was called, and which command of it. Owns argv, stdout and exit codes; one file
- * for each command beside this one.
+ * The command line: which program was called. Owns the way to it; each program is loaded when it is called, as
+ * kubectl starts the credential plugins with every command.
  *
  * @module
  */
-import { Command } from 'commander'
-import { addCanICommand } from './can-i.ts'
-import { addConfigCommands } from './config.ts'
-import { configuredAuthorizers } from './configured-authorizers.ts'
-import { addDemoCommand } from './demo.ts'
 import { type CommandIo, ExitError, processIo } from './io.ts'
-import { keystoneAuth } from './k8s-keystone-auth.ts'
-import { addPolicyCommands } from './policy/policy.ts'
-import { addReviewCommands } from './review.ts'
-import { addServeCommand } from './serve.ts'
-import { version } from './version.ts'
 
 export interface MainOptions {
   /** Name the program was called by: `archway` or one of the drop-in names. */
@@ -27,14 +17,7 @@ export interface MainOptions {
 /** Runs one command. Resolves to the exit status. */
 export async function main({ program, argv, io = processIo() }: MainOptions): Promise<number> {
   try {
-    switch (program) {
-      case 'k8s-keystone-auth':
-        return await keystoneAuth(argv, io)
-      case 'client-keystone-auth':
-        throw new ExitError(1, 'client-keystone-auth: getting credentials is not part of this version of Archway')
-      default:
-        return await archway(argv, io)
-    }
+    return await run(program, argv, io)
   } catch (thrown) {
     if (thrown instanceof ExitError) {
       if (thrown.message !== '') io.err(`${thrown.message}\n`)
@@ -44,38 +27,15 @@ export async function main({ program, argv, io = processIo() }: MainOptions): Pr
   }
 }
 
-async function archway(argv: readonly string[], io: CommandIo): Promise<number> {
-  let status = 0
-  const program = new Command('archway')
-    .description('Lets people into Kubernetes with the identity they already have, OpenStack Keystone first.')
-    .version(version(), '--version', 'print the version')
-    .helpOption('-h, --help', 'print help')
-    .configureOutput({ writeOut: io.out, writeErr: io.err })
-    .configureHelp({ showGlobalOptions: false })
-    .showSuggestionAfterError()
-    .exitOverride((exit) => {
-      throw new ExitError(exit.exitCode === 0 ? 0 : 2, '')
-    })
-    .addHelpText('after', '\nEvery command has examples: archway COMMAND --help\n')
-  const done = (code: number): void => {
-    status = code
+async function run(program: string, argv: readonly string[], io: CommandIo): Promise<number> {
+  switch (program) {
+    case 'k8s-keystone-auth':
+      return (await import('./k8s-keystone-auth.ts')).keystoneAuth(argv, io)
+    case 'client-keystone-auth':
+      return (await import('./client-keystone-auth.ts')).clientKeystoneAuth(argv, io)
+    default:
+      // In front of the tree of commands, which takes its time to load.
+      if (argv[0] === 'credential') return (await import('./credential.ts')).credential(argv.slice(1), io)
+      return (await import('./archway.ts')).archway(argv, io)
   }
-  program.commandsGroup('Doors:')
-  addServeCommand(program, io, done)
-  program.commandsGroup('Policy:')
-  addCanICommand(program, io, done, configuredAuthorizers)
-  addPolicyCommands(program, io, done)
-  program.commandsGroup('Looking at things:')
-  addReviewCommands(program, io, done)
-  addConfigCommands(program, io, done)
-  program.commandsGroup('Trying it out:')
-  addDemoCommand(program, io, done)
-  program.commandsGroup('')
-  program.helpCommand(true)
-  if (argv.length === 0) {
-    program.outputHelp()
-    return 0
-  }
-  await program.parseAsync(argv, { from: 'user' })
-  return status
 }

@@ -10,14 +10,36 @@ describe('archway', () => {
       const { status, out, err } = await run('archway', argv)
       assert.equal(status, 0)
       assert.equal(err, '')
-      for (const text of ['Doors:', 'serve', 'Looking at things:', 'review', 'config', 'demo']) {
+      const listed = [
+        'serve',
+        'credential',
+        'login',
+        'logout',
+        'whoami',
+        'kubeconfig',
+        'can-i',
+        'policy',
+        'review',
+        'config',
+        'demo',
+      ]
+      for (const text of ['Doors:', 'Looking at things:', ...listed.map((name) => `\n  ${name} `)]) {
         assert.ok(out.includes(text), `${argv}: ${text}`)
       }
     }
   })
 
   test('every command has examples', async () => {
-    for (const command of [['serve'], ['review', 'token'], ['config', 'check'], ['config', 'reference'], ['demo']]) {
+    const plain = ['credential', 'login', 'logout', 'whoami'].map((name) => [name])
+    const tree = [
+      ['serve'],
+      ['review', 'token'],
+      ['config', 'check'],
+      ['config', 'reference'],
+      ['demo'],
+      ['kubeconfig'],
+    ]
+    for (const command of [...plain, ...tree]) {
       const { status, out } = await run('archway', [...command, '--help'])
       assert.equal(status, 0)
       assert.match(out, /\nExamples:\n {2}\S/, command.join(' '))
@@ -45,6 +67,9 @@ describe('archway', () => {
     const command = await run('archway', ['serv'])
     assert.equal(command.status, 2)
     assert.match(command.err, /Did you mean serve\?/)
+    const near = await run('archway', ['credentials'])
+    assert.equal(near.status, 2)
+    assert.match(near.err, /Did you mean credential\?/)
     const flag = await run('archway', ['serve', '--keystone-ur', 'x'])
     assert.equal(flag.status, 2)
     assert.match(flag.err, /Did you mean --keystone-url\?/)
@@ -133,14 +158,5 @@ describe('archway review token', () => {
     assert.equal(status, 2)
     assert.match(out, /^no verdict \(no answer, /)
     assert.equal((out + err).includes('secret-canary'), false)
-  })
-})
-
-describe('client-keystone-auth', () => {
-  test('says that it is not part of this version, and prints nothing a kubectl could take for a credential', async () => {
-    const { status, out, err } = await run('client-keystone-auth', [])
-    assert.equal(status, 1)
-    assert.equal(out, '')
-    assert.match(err, /not part of this version/)
   })
 })

@@ -14,7 +14,7 @@ after(() => rmSync(base, { recursive: true }))
 
 const MAIN = `
 export async function main({ program, argv }: { program: string; argv: readonly string[] }): Promise<number> {
-  console.log(JSON.stringify({ program, argv, version: process.versions.node }))
+  console.log(JSON.stringify({ program, argv, version: process.versions.node, asker: process.env.ARCHWAY_ASKER_PID }))
   if (argv[0] === 'fail') return 5
   if (argv[0] === 'throw') throw new Error('a surprise')
   if (argv[0] === 'wait') return new Promise((resolve) => {
@@ -89,6 +89,12 @@ describe('a program of bin/', () => {
     assert.equal(first, 'pinned')
     assert.deepEqual(JSON.parse(second).argv, ['fail', 'x'])
     assert.equal(status, 5)
+  })
+
+  it('tells the pinned Node who has asked, and one that it did not start nothing', () => {
+    const { pid, stdout } = start(pinned, 'archway', [], ['--require', OLD])
+    assert.equal(JSON.parse(stdout.split('\n')[1] ?? '').asker, `${pid}:${process.pid}`)
+    assert.equal(JSON.parse(start(checkout, 'archway').stdout).asker, undefined)
   })
 
   it('passes SIGTERM on to the pinned Node', async () => {
