@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { statSync } from 'node:fs'
 import { processOf } from './processes.ts'
 import type { Asker } from './store.ts'
 
@@ -17,5 +18,19 @@ export function currentAsker(env: Readonly<Record<string, string | undefined>>, 
   const [, launcher, asker] = /^(\d{1,10}):(\d{1,10})$/.exec(env[ASKER_VARIABLE] ?? '') ?? []
   const pid = Number(launcher) === parent ? Number(asker) : parent
   const state = processOf(pid)
-  return { pid, started: state.kind === 'running' ? state.started : '' }
+  return { pid, started: state.kind === 'running' ? `${state.started}${programOf(pid)}` : '' }
+}
+
+/**
+ * A process may become another program and keep pid and start: the kubectl of Google's SDK asks the server for its
+ * version, then becomes the kubectl of that version, which asks for a credential of its own. By device and inode, which
+ * hold when the file has been replaced or removed; '' where they are not told.
+ */
+function programOf(pid: number): string {
+  try {
+    const { dev, ino } = statSync(`/proc/${pid}/exe`)
+    return ` ${dev}:${ino}`
+  } catch {
+    return ''
+  }
 }

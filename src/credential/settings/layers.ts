@@ -156,7 +156,7 @@ export function environmentLayer(env: Readonly<Record<string, string | undefined
 /**
  * What the kubeconfig says beside the cluster (`spec.cluster.config` of the exec protocol): settings by the names of
  * their flags, and `audience`. Keys that are none are somebody else's. A kubeconfig is passed around, so a secret in it
- * is not taken, and `warn` is told.
+ * is not taken, nor is what would weaken the connection it goes over; `warn` is told.
  *
  * @throws ArchwayError `credential_settings_invalid` where a value is not text.
  */
@@ -171,6 +171,10 @@ export function clusterLayer(config: unknown, folders: Folders, warn: (line: str
       const source = `${flag} of the cluster in the kubeconfig`
       if (secret === true) {
         warn(`${source} is not taken: a kubeconfig is no place for a secret`)
+        return undefined
+      }
+      if (name === 'insecure') {
+        warn(`${source} is not taken: whether certificates count is for whoever logs in to say`)
         return undefined
       }
       return { value: asText(value, source), source }

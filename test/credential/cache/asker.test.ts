@@ -54,7 +54,7 @@ describe('the asker', () => {
   it('is the parent', () => {
     const { pid, started } = currentAsker({})
     assert.equal(pid, process.ppid)
-    if (!notLinux) assert.match(started, /^\d+$/)
+    if (!notLinux) assert.match(started, /^\d+ \d+:\d+$/)
   })
 
   it('is the same for every plugin a process starts, and another for the next process', { skip: notLinux }, () => {
@@ -67,6 +67,19 @@ describe('the asker', () => {
     const [first, again] = ask()
     assert.equal(first, again)
     assert.notEqual(first, ask()[0])
+  })
+
+  it('is another once the process has become another program', { skip: notLinux }, () => {
+    const module = JSON.stringify(import.meta.resolve('../../../src/credential/cache/asker.ts'))
+    const plugin = `const { currentAsker } = await import(${module}); console.log(JSON.stringify(currentAsker(process.env)))`
+    const twice = `const { execFileSync } = require('node:child_process')
+      for (const _ of [1, 2]) execFileSync(process.execPath, ['--no-warnings', '-e', process.argv[1]], { stdio: 'inherit' })`
+    const becomes = '"$0" --no-warnings -e "$1"; "$0" --no-warnings -e "$1"; exec "$0" -e "$2" "$1"'
+    const output = execFileSync('sh', ['-c', becomes, process.execPath, plugin, twice], { encoding: 'utf8' })
+    const [first, again, other, still] = output.trim().split('\n')
+    assert.equal(first, again)
+    assert.notEqual(first, other)
+    assert.equal(other, still)
   })
 
   it('is whom a launcher names that is the parent, and nobody else', () => {

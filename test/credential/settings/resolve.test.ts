@@ -637,6 +637,14 @@ describe('the cluster in a kubeconfig', () => {
     assert.equal(questions.length, 1)
   })
 
+  it('T-H11 does not weaken the connection, and says so', async () => {
+    const { warnings } = await resolve({ clusterConfig: { insecure: true }, env: OPENRC })
+    assert.match(warnings.join('\n'), /^insecure of the cluster in the kubeconfig is not taken/)
+    const plan = await planOf({ clusterConfig: { insecure: true }, env: OPENRC })
+    assert.ok(plan.provider === 'keystone')
+    assert.notEqual(plan.endpoint.verify, false)
+  })
+
   it('is refused where a setting is no text, and passed over where there is none', async () => {
     await refuses(
       { clusterConfig: { 'keystone-url': { a: 1 } } },
