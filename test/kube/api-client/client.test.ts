@@ -273,9 +273,8 @@ describe('watch', () => {
   })
 
   test('a server that does not begin is given up at the deadline; a watch that stands is not', async () => {
-    const hasty = kubeClient({ transport: wire, timeoutMs: 50 })
-    const ask = () =>
-      hasty.watch({
+    const ask = (timeoutMs: number) =>
+      kubeClient({ transport: wire, timeoutMs }).watch({
         path: '/x',
         resourceVersion: '5',
         timeoutSeconds: 60,
@@ -283,12 +282,12 @@ describe('watch', () => {
         signal: new AbortController().signal,
       })
     server.script = () => {}
-    assert.equal((await failure(ask())).failure, 'timeout')
+    assert.equal((await failure(ask(50))).failure, 'timeout')
     server.script = (_, response) => {
       response.writeHead(200).flushHeaders()
-      setTimeout(() => response.end(line('ADDED', object('a', 6))), 100)
+      setTimeout(() => response.end(line('ADDED', object('a', 6))), 1200)
     }
-    assert.deepEqual(await eventsOf(ask()), { events: ['ADDED 6'] })
+    assert.deepEqual(await eventsOf(ask(1000)), { events: ['ADDED 6'] })
   })
 
   test('ends when we are done with it, and lets go of the connection', async () => {
