@@ -6,6 +6,7 @@
  */
 import { homedir } from 'node:os'
 import { currentAsker } from '../credential/cache/asker.ts'
+import { openNoStore } from '../credential/cache/no-store.ts'
 import { openStore } from '../credential/cache/open-store.ts'
 import type { Asker, CachedCredential, CredentialStore } from '../credential/cache/store.ts'
 import type { ExecInfo } from '../credential/exec-info.ts'
@@ -15,6 +16,7 @@ import { obtain } from '../credential/obtain.ts'
 import type { LoginSubject, Settings, Terminal } from '../credential/plan.ts'
 import { flagsHelp, lastText, type ParsedFlags, parseFlags } from '../credential/settings/flags.ts'
 import { resolveSettings } from '../credential/settings/resolve.ts'
+import { canBeKept } from '../credential/settings/subject.ts'
 import { type FlagRow, SETTINGS } from '../credential/settings/table.ts'
 import { ArchwayError, messageOf } from '../errors.ts'
 import { type CommandIo, ExitError } from './io.ts'
@@ -136,6 +138,9 @@ export interface LoginSession {
   readonly settings: Settings
   readonly store: CredentialStore
   readonly context: LoginContext
+  /** Whether a token that is got is kept: not where the address itself has to be asked for. */
+  readonly keeps: boolean
+  openTerminal(): Promise<Terminal | undefined>
   /** Gives a token, kept or new. `force`: a new one. */
   obtain(options: { readonly force: boolean }): Promise<CachedCredential>
   /** The settings that lead to whoever gave a kept credential: of this command line, but for address and way. */
@@ -176,7 +181,7 @@ const STATUS_OF_SIGNAL: Readonly<Partial<Record<NodeJS.Signals, number>>> = { SI
 async function openSession(options: SessionOptions, signal: AbortSignal): Promise<LoginSession> {
   const { flags, io, exec, verbose, browser = true, label = 'archway' } = options
   const home = io.env['HOME'] ?? homedir()
-  const store = openStore(kindOfStore(flags, io), { env: io.env, home })
+  const store = openStore(kindOfStore(flags, io), { env: withoutSecrets(io.env), home })
   const resolve = (given: ParsedFlags): Promise<Settings> =>
     resolveSettings({
       flags: given,
@@ -187,6 +192,8 @@ async function openSession(options: SessionOptions, signal: AbortSignal): Promis
       digest: store.digest,
     })
   const settings = await resolve(flags)
+  const keeps = canBeKept(settings.subject)
+  const keeping = keeps ? store : openNoStore(store.kind, NO_ADDRESS)
   const say = (text: string): void => io.err(`${text}\n`)
   const context: LoginContext = { providers: providersFor(io.env, label), say, browser, signal, now: () => new Date() }
   let asked = false
@@ -196,12 +203,12 @@ async function openSession(options: SessionOptions, signal: AbortSignal): Promis
     if (exec.interactive === false || (await io.inputIsTerminal?.()) !== true) return undefined
     const { openTerminal: open } = await import('../credential/terminal.ts')
     asked = true
-    return open({ interactive: exec.interactive, write: io.err })
+    return open({ interactive: exec.interactive, write: io.err, interrupted: io.interruptGroup })
   }
 
   /** Where somebody sees it, and once: a read-only home is no news to a pipeline. */
   async function tellProblem(): Promise<void> {
-    const problem = store.problem()
+    const problem = keeping.problem()
     if (problem === undefined || told || !(verbose || (await io.inputIsTerminal?.()) === true)) return
     told = true
     say(`${label}: the token is not kept: ${problem}`)
@@ -211,6 +218,8 @@ async function openSession(options: SessionOptions, signal: AbortSignal): Promis
     settings,
     store,
     context,
+    keeps,
+    openTerminal,
     settingsOf: (subject) => resolve(flagsOf(subject, flags)),
     get asked() {
       return asked
@@ -219,7 +228,7 @@ async function openSession(options: SessionOptions, signal: AbortSignal): Promis
       try {
         return await obtain({
           settings,
-          store,
+          store: keeping,
           asker: askerFor(exec, io),
           exec,
           force,
@@ -234,6 +243,8 @@ async function openSession(options: SessionOptions, signal: AbortSignal): Promis
     },
   }
 }
+
+const NO_ADDRESS = 'its address was typed; name it with --keystone-url, OS_AUTH_URL or a cloud'
 
 function kindOfStore(flags: ParsedFlags, io: CommandIo): CredentialStore['kind'] {
   const text = lastText(flags, 'cache') ?? (io.env['ARCHWAY_CACHE'] || 'file')

@@ -5,12 +5,14 @@
  */
 import type { CachedCredential } from '../credential/cache/store.ts'
 import { describeAccount } from '../credential/obtain.ts'
+import type { ParsedFlags } from '../credential/settings/flags.ts'
 import { ArchwayError } from '../errors.ts'
 import { type CommandIo, ExitError } from './io.ts'
 import {
   isSet,
   LOGIN_FLAGS,
   type LoginCommandOptions,
+  type LoginSession,
   loginHelp,
   NOBODY_ASKS,
   runLoginCommand,
@@ -39,28 +41,53 @@ export const loginCommand: PlainCommand = {
 }
 
 function login(argv: readonly string[], io: CommandIo): Promise<number> {
-  return runLoginCommand(COMMAND, argv, io, (flags) => {
-    const options = {
-      flags,
-      io,
-      exec: NOBODY_ASKS,
-      verbose: isSet(flags, 'verbose'),
-      browser: !isSet(flags, 'no-browser'),
+  return runLoginCommand(COMMAND, argv, io, (flags) => loginWith(flags, io))
+}
+
+async function loginWith(flags: ParsedFlags, io: CommandIo): Promise<number> {
+  const options = {
+    flags,
+    io,
+    exec: NOBODY_ASKS,
+    verbose: isSet(flags, 'verbose'),
+    browser: !isSet(flags, 'no-browser'),
+  }
+  const outcome = await withSession(options, async (session) => {
+    const { store, obtain } = session
+    if (store.kind === 'none') {
+      throw new ArchwayError(
+        'credential_settings_invalid',
+        '--cache none keeps no token, so there is nothing to log in for',
+      )
     }
-    return withSession(options, async ({ store, obtain }) => {
-      if (store.kind === 'none') {
-        throw new ArchwayError(
-          'credential_settings_invalid',
-          '--cache none keeps no token, so there is nothing to log in for',
-        )
-      }
-      const credential = await obtain({ force: true })
-      io.out(`logged in as ${describeCredential(credential)}\n`)
-      const problem = store.problem()
-      if (problem !== undefined) throw new ExitError(1, `archway: the token is not kept: ${problem}`)
-      return 0
-    })
+    if (!session.keeps) return askAddress(session)
+    const credential = await obtain({ force: true })
+    io.out(`logged in as ${describeCredential(credential)}\n`)
+    const problem = store.problem()
+    if (problem !== undefined) throw new ExitError(1, `archway: the token is not kept: ${problem}`)
+    return undefined
   })
+  if (outcome === undefined) return 0
+  return loginWith({ ...flags, texts: new Map([...flags.texts, ['keystone-url', [outcome]]]) }, io)
+}
+
+/** The token is kept under its address, so that is asked for before anything else. */
+async function askAddress({ settings, openTerminal }: LoginSession): Promise<string> {
+  const [question] = settings.questions
+  const terminal = await openTerminal()
+  if (terminal === undefined || question === undefined) {
+    throw new ArchwayError(
+      'credential_input_needed',
+      'the address of Keystone is missing: give --keystone-url, OS_AUTH_URL or a cloud',
+    )
+  }
+  try {
+    const address = await terminal.ask(question)
+    if (address.trim() !== '') return address
+  } finally {
+    terminal.close()
+  }
+  throw new ArchwayError('credential_settings_invalid', 'the address of Keystone was left empty')
 }
 
 /** `alice (domain Default), project demo, until 2026-05-01T11:00:00Z`. */

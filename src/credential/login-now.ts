@@ -142,11 +142,13 @@ async function runFlow(
       return abortable(client.password(flow.username, flow.password), signal)
     case 'device':
       return abortable(client.deviceCode({ show: (instructions) => say(describeDevice(instructions)), signal }), signal)
-    case 'code':
+    case 'code': {
+      const { flow: _, ...listening } = flow
       return abortable(
-        client.authorizationCode({ show: (url) => showAddress(url, context), ports: flow.ports, signal }),
+        client.authorizationCode({ show: (url) => showAddress(url, context), ...listening, signal }),
         signal,
       )
+    }
   }
 }
 

@@ -10,7 +10,13 @@ import type { Secret } from '../secret.ts'
 /** How tokens are got from an OpenID Connect issuer. */
 export type OidcFlow =
   | { readonly flow: 'device' }
-  | { readonly flow: 'code'; readonly ports: readonly number[] }
+  | {
+      readonly flow: 'code'
+      readonly ports: readonly number[]
+      /** Where an issuer insists on one; as it is registered there. */
+      readonly redirectHost?: '127.0.0.1' | 'localhost'
+      readonly redirectPath?: string
+    }
   | { readonly flow: 'password'; readonly username: string; readonly password: Secret }
   | { readonly flow: 'access-token'; readonly accessToken: Secret }
 

@@ -14,10 +14,10 @@ export interface Target {
   /** Whether TLS is spoken. */
   readonly tls: boolean
   /**
-   * How authorities were configured, `only` where `caFile` replaces the others and there is no `caMode`; decides what
-   * helps when a certificate is not trusted.
+   * How authorities were configured, by the service's configuration or, for a login, by the variables and flags of
+   * OpenStack clients; decides what helps when a certificate is not trusted.
    */
-  readonly trust: 'system' | 'replace' | 'add' | 'only'
+  readonly trust: 'system' | 'replace' | 'add' | 'login-system' | 'login-file'
 }
 
 const UNTRUSTED: Readonly<Record<Target['trust'], string>> = {
@@ -25,7 +25,10 @@ const UNTRUSTED: Readonly<Record<Target['trust'], string>> = {
   replace:
     'its certificate is not signed by the authorities in `caFile`, and `caMode: replace` trusts no others; ' +
     'put the right one into `caFile`, or set `caMode: add`',
-  only: 'its certificate is not signed by the authorities in `caFile`, and no others are trusted; name the right file',
+  'login-file':
+    'its certificate is not signed by the authorities in the CA file, and no others are trusted; name the right file with --cacert or OS_CACERT',
+  'login-system':
+    'its certificate is not signed by an authority trusted here; name the authority with --cacert or OS_CACERT',
   add: 'its certificate is signed neither by the authorities in `caFile` nor by those of the system; add the right one to `caFile`',
 }
 

@@ -299,7 +299,7 @@ describe('archway credential as a process', () => {
       .filter((url) => url.startsWith('file:'))
       .map((url) => url.replace(/^.*\/(src|bin|node_modules)\//, '$1/'))
     const expected =
-      /^(bin\/launch\.cjs|bin\/archway|src\/cli\/(main|io|credential|login-session)\.ts|src\/(errors|secret|json)\.ts|src\/credential\/(exec-[a-z]+|exit-status|obtain|plain-text|plan)\.ts|src\/credential\/(cache|settings)\/[a-z-]+\.ts)$/
+      /^(bin\/launch\.cjs|bin\/archway|src\/cli\/(main|io|credential|login-session)\.ts|src\/(build|errors|secret|json)\.ts|src\/credential\/(exec-[a-z]+|exit-status|obtain|plain-text|plan)\.ts|src\/credential\/(cache|settings)\/[a-z-]+\.ts)$/
     assert.deepEqual(
       own.filter((file) => !expected.test(file)),
       [],

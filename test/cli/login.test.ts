@@ -64,6 +64,37 @@ describe('archway login', () => {
     assert.ok(!screen.includes('canary'), screen)
   })
 
+  test('asks for the address first, and keeps the token where the same address finds it', {
+    timeout: 60_000,
+  }, async () => {
+    const { OS_AUTH_URL: address = '', ...env } = alice.env
+    const { screen, status } = await runInTerminal(process.execPath, [`${BIN}archway`, 'login'], {
+      env,
+      answers: [{ on: /Please enter Keystone Auth URL: /, send: `${address}\r` }],
+    })
+    assert.equal(status, 0, screen)
+    const kept = await alice.run('archway', ['credential'])
+    assert.deepEqual([kept.status, alice.logins()], [0, 1])
+    const nobody = await alice.run('archway', ['login'], { OS_AUTH_URL: '' })
+    assert.equal(nobody.status, 4)
+    assert.match(
+      nobody.err,
+      /^archway: the address of Keystone is missing: give --keystone-url, OS_AUTH_URL or a cloud\n$/,
+    )
+  })
+
+  test('a token whose address was typed is for this command alone', { timeout: 60_000 }, async () => {
+    const { OS_AUTH_URL: address = '', ...env } = alice.env
+    const typed = await runInTerminal(process.execPath, [`${BIN}archway`, 'credential'], {
+      env,
+      answers: [{ on: /Please enter Keystone Auth URL: /, send: `${address}\r` }],
+    })
+    assert.equal(typed.status, 0, typed.screen)
+    assert.match(typed.screen, /the token is not kept: its address was typed; name it with --keystone-url/)
+    const next = await alice.run('archway', ['credential'], { OS_AUTH_URL: '' })
+    assert.deepEqual([next.status, next.out], [4, ''])
+  })
+
   test('Ctrl-C at the prompt ends with 130, and leaves nothing behind', { timeout: 60_000 }, async () => {
     const { OS_PASSWORD: _, ...env } = alice.env
     for (const [program, argv] of [

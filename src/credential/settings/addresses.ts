@@ -43,13 +43,21 @@ export function issuerAddress(text: string, source: string): string {
   return text
 }
 
-/** The port of a redirect address that leads to this machine. */
-export function redirectPort(text: string, source: string): number {
+/** Where the issuer sends the browser back to: an address of this machine. */
+export interface RedirectAddress {
+  readonly port: number
+  readonly host: '127.0.0.1' | 'localhost'
+  readonly path: string
+}
+
+/** A redirect URI as openstackclient takes it, `http://localhost:8080/`. Issuers compare it as it is registered. */
+export function redirectAddress(text: string, source: string): RedirectAddress {
   const url = readUrl(text, source, 'http://localhost:8080/')
-  if (url.protocol !== 'http:' || !isLoopback(url.hostname)) {
-    throw invalid(`${source} does not lead to this machine: write http://localhost:PORT/`)
+  const { protocol, hostname, port, pathname, search, hash } = url
+  if (protocol !== 'http:' || (hostname !== 'localhost' && hostname !== '127.0.0.1') || search !== '' || hash !== '') {
+    throw invalid(`${source} does not lead to this machine: write http://localhost:PORT/ or http://127.0.0.1:PORT/`)
   }
-  return url.port === '' ? 80 : Number(url.port)
+  return { port: port === '' ? 80 : Number(port), host: hostname, path: pathname }
 }
 
 function readUrl(text: string, source: string, example: string): URL {

@@ -7,7 +7,7 @@ import { ArchwayError, messageOf } from '../../errors.ts'
 import type { OidcClientOptions } from '../../oidc/oidc-client.ts'
 import { Secret } from '../../secret.ts'
 import type { LoginSubject, OidcFlow } from '../plan.ts'
-import { issuerAddress, redirectPort } from './addresses.ts'
+import { issuerAddress, redirectAddress } from './addresses.ts'
 import type { Answers, Askable } from './asking.ts'
 import { type Connection, verifies } from './connection.ts'
 import type { Draft, DraftOptions } from './keystone.ts'
@@ -44,7 +44,7 @@ export function federationDraft(options: DraftOptions & OidcDraftOptions, way: F
   const { values, connection, digest } = options
   const [identityProvider, protocol] = [must(values, 'identityProvider'), must(values, 'protocol')]
   const flow = way.flow === 'chosen' ? browserFlow(values).flow : way.flow
-  const ports = flow === 'code' ? redirectPorts(values) : []
+  const redirect = flow === 'code' ? redirectOf(values) : { ports: [] }
   const scope = scopeOf(values, undefined)
   const accessToken = flow === 'access-token' ? values.secret('accessToken') : undefined
   const username = flow === 'password' ? values.text('username') : undefined
@@ -61,7 +61,7 @@ export function federationDraft(options: DraftOptions & OidcDraftOptions, way: F
       case 'device':
         return { flow }
       case 'code':
-        return { flow, ports }
+        return { flow, ...redirect }
       case 'password':
         return {
           flow,
@@ -190,14 +190,17 @@ type BrowserFlow = Extract<OidcFlow, { flow: 'device' | 'code' }>
 
 function browserFlow(values: Values): BrowserFlow {
   const flow = oneOf(values, 'oidcFlow', ['device', 'code']) ?? 'code'
-  return flow === 'device' ? { flow } : { flow, ports: redirectPorts(values) }
+  return flow === 'device' ? { flow } : { flow, ...redirectOf(values) }
 }
 
-function redirectPorts(values: Values): readonly number[] {
+function redirectOf(values: Values): Omit<Extract<OidcFlow, { flow: 'code' }>, 'flow'> {
   const chosen = values.choose(['oidcRedirectPort', 'redirectUri'])
-  if (chosen === undefined) return [0]
-  if (chosen.name === 'redirectUri') return [redirectPort(chosen.text, chosen.source)]
-  return chosen.text
+  if (chosen === undefined) return { ports: [0] }
+  if (chosen.name === 'redirectUri') {
+    const { port, host, path } = redirectAddress(chosen.text, chosen.source)
+    return { ports: [port], redirectHost: host, redirectPath: path }
+  }
+  const ports = chosen.text
     .split(/[\s,]+/)
     .filter((word) => word !== '')
     .map((word) => {
@@ -205,6 +208,7 @@ function redirectPorts(values: Values): readonly number[] {
       if (port <= 65_535) return port
       throw invalid(`${chosen.source}: expected a port from 0 to 65535`)
     })
+  return { ports }
 }
 
 function oneOf<Value extends string>(values: Values, name: TextName, known: readonly Value[]): Value | undefined {

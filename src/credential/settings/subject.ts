@@ -11,6 +11,14 @@ import type { FoundUser } from './scope.ts'
 /** For what is not known before somebody is asked. */
 export const ASKED = '?'
 
+/**
+ * Whether a token may be kept under a subject. One whose address will be typed could lead anywhere, and the token of
+ * one Keystone would be given out for another.
+ */
+export function canBeKept(subject: LoginSubject): boolean {
+  return subject['url'] !== ASKED
+}
+
 export function describeUser(user: FoundUser, domainAsked: boolean): LoginSubject {
   if ('id' in user) return { user_id: user.id }
   return {

@@ -43,7 +43,7 @@ export function createKeystoneLogin(endpoint: LoginEndpoint): KeystoneLogin {
   const { timeoutMs = DEFAULT_TIMEOUT_MS, userAgent = 'archway' } = endpoint
   const url = parseLoginUrl(endpoint.url)
   const proxy = proxyFor(url, endpoint.env ?? {})
-  const trust: Target['trust'] = endpoint.caFile === undefined ? 'system' : 'only'
+  const trust: Target['trust'] = endpoint.caFile === undefined ? 'login-system' : 'login-file'
   if (!/^[\x21-\x7e]+( [\x21-\x7e]+)*$/.test(userAgent)) {
     throw invalid('the User-Agent for Keystone must be words of visible ASCII')
   }

@@ -583,7 +583,8 @@ describe('OpenID Connect', () => {
       const plan = await planOf(given)
       return plan.provider === 'keystone-federation' ? inClear(plan.oidcFlow) : undefined
     }
-    assert.deepEqual(await flow(given()), { flow: 'code', ports: [8080] })
+    const redirect = { redirectHost: 'localhost', redirectPath: '/x' }
+    assert.deepEqual(await flow(given()), { flow: 'code', ports: [8080], ...redirect })
     assert.deepEqual(await flow(given('--oidc-flow=device')), { flow: 'device' })
     const token = { ...given(), env: { OS_AUTH_URL: URL_OF_KEYSTONE, OS_ACCESS_TOKEN: 'acc3ss' } }
     assert.deepEqual(await flow(token), { flow: 'access-token', accessToken: { secret: 'acc3ss' } })

@@ -65,12 +65,12 @@ describe('the password stays here, and the message says what to do, with', () =>
     [
       'the authorities of the system',
       () => ({}),
-      /not signed by an authority trusted here; name the authority as `caFile`/,
+      /not signed by an authority trusted here; name the authority with --cacert/,
     ],
     [
       'another authority',
       () => ({ caFile: otherCa }),
-      /not signed by the authorities in `caFile`, and no others are trusted/,
+      /not signed by the authorities in the CA file, and no others are trusted; name the right file with --cacert/,
     ],
   ]
   for (const [name, endpoint, text] of table) {
@@ -99,7 +99,7 @@ describe('the password stays here, and the message says what to do, with', () =>
       delete process.env['NODE_TLS_REJECT_UNAUTHORIZED']
     })
     const { keystone, issue } = await setUp(t, { caFile: otherCa })
-    await failure(issue(), 'keystone_unreachable', /caFile/)
+    await failure(issue(), 'keystone_unreachable', /CA file/)
     assert.equal(keystone.requests.length, 0)
   })
 
