@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
+import { executableVersion } from '../build.ts'
 import { exitStatusOf } from '../credential/exit-status.ts'
 import type { ServerToAsk } from '../credential/kubeconfig/ask-server.ts'
 import { certificatesOf, parsePin, pemOf } from '../credential/kubeconfig/certificates.ts'
@@ -375,7 +376,10 @@ async function tryOut({ target, ca, cluster, exec, say, io }: TryOut): Promise<b
   return access.ok
 }
 
-const OWN_PROGRAMS = join(import.meta.dirname, '../../bin')
+/** The path of one of our programs. The single executable is itself the one it knows of. */
+function ownProgram(name: string): string {
+  return executableVersion === undefined ? join(import.meta.dirname, '../../bin', name) : process.execPath
+}
 
 function findingOf(outcome: PluginOutcome, { command }: ExecSettings): Finding {
   switch (outcome.kind) {
@@ -385,7 +389,7 @@ function findingOf(outcome: PluginOutcome, { command }: ExecSettings): Finding {
       return { ok: true, lines: [`${command} gave ${what}${until === undefined ? '' : `, good until ${until}`}`] }
     }
     case 'missing': {
-      const path = join(OWN_PROGRAMS, isDropIn(command) ? 'client-keystone-auth' : 'archway')
+      const path = ownProgram(isDropIn(command) ? 'client-keystone-auth' : 'archway')
       return {
         ok: false,
         lines: [`${outcome.cause}, so kubectl cannot run it.`, `Put it there, or name it: --command ${path}`],

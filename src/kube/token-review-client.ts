@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Agent, request } from 'undici'
+import { Agent, request } from 'undici/index.js' // by its file: Bun, in the single executable, puts another library under its name
 import { messageOf } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 import type { UserInfo } from '../user.ts'
