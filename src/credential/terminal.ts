@@ -17,6 +17,11 @@ export interface TerminalOptions {
   readonly interactive?: boolean | undefined
   /** Default: stderr. */
   readonly write?: (text: string) => void
+  /**
+   * Called when Ctrl-C was typed at a hidden question, after the terminal was given back. Without echo it is a key like
+   * any other: the client that waits for us hears of it only if somebody sends it the signal.
+   */
+  readonly interrupted?: (() => void) | undefined
 }
 
 /**
@@ -24,12 +29,12 @@ export interface TerminalOptions {
  * before the first question.
  */
 export function openTerminal(options: TerminalOptions = {}): Terminal | undefined {
-  const { interactive, write = (text) => void process.stderr.write(text) } = options
+  const { interactive, write = (text) => void process.stderr.write(text), interrupted = () => {} } = options
   if (interactive === false || !isatty(STANDARD_INPUT)) return undefined
   let keyboard: Keyboard | undefined
   return {
     ask(question) {
-      keyboard ??= openKeyboard(process.stdin, write)
+      keyboard ??= openKeyboard(process.stdin, write, interrupted)
       return keyboard.ask(question)
     },
     say: (text) => write(text.endsWith('\n') ? text : `${text}\n`),
@@ -50,7 +55,7 @@ interface Keyboard {
 /** Ways the terminal is lost while a question stands. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const
 
-function openKeyboard(stream: ReadStream, write: (text: string) => void): Keyboard {
+function openKeyboard(stream: ReadStream, write: (text: string) => void, interrupted: () => void): Keyboard {
   const decoder = new StringDecoder('utf8')
   const line = lineEditor()
   /** Typed or pasted ahead of the next question. */
@@ -78,7 +83,7 @@ function openKeyboard(stream: ReadStream, write: (text: string) => void): Keyboa
 
   const nextLine = async ({ prompt, hidden }: Question): Promise<LineEnd> => {
     const { promise, resolve } = Promise.withResolvers<LineEnd>()
-    giveBack = hold(stream, hidden, () => resolve({ kind: 'interrupted' }))
+    giveBack = hold(stream, hidden, () => resolve({ kind: 'interrupted', by: 'signal' }))
     try {
       write(prompt)
       line.clear()
@@ -100,6 +105,7 @@ function openKeyboard(stream: ReadStream, write: (text: string) => void): Keyboa
         case 'line':
           return end.text
         case 'interrupted':
+          if (end.by === 'key') interrupted()
           throw new ArchwayError('credential_interrupted', 'interrupted at the prompt')
         case 'closed':
           throw new ArchwayError('credential_input_needed', 'the input ended before the question was answered')
@@ -150,7 +156,7 @@ function hold(stream: ReadStream, hidden: boolean, interrupt: () => void): () =>
 /** How a question ended. */
 type LineEnd =
   | { readonly kind: 'line'; readonly text: string }
-  | { readonly kind: 'interrupted' }
+  | { readonly kind: 'interrupted'; readonly by: 'key' | 'signal' }
   | { readonly kind: 'closed' }
   | { readonly kind: 'too-long' }
 
@@ -195,7 +201,7 @@ function lineEditor(): LineEditor {
         return { kind: 'line', text: line.join('') }
       case '\x03': // Ctrl-C
       case '\x1c': // Ctrl-\
-        return { kind: 'interrupted' }
+        return { kind: 'interrupted', by: 'key' }
       case '\x04': // Ctrl-D
         return line.length === 0 ? CLOSED : undefined
       case '\b':

@@ -1,6 +1,6 @@
 /**
  * A program that asks: each argument is a question, hidden with `!` in front. Writes the answers as JSON to stdout, or
- * the code of the error, and says on stderr when the terminal is given back.
+ * the code of the error, and says on stderr when the terminal is given back, and when the client is interrupted with it.
  *
  * usage: node ask-in-terminal.ts [--listen] [--again] [--exit-at=QUESTION] [--close-at=QUESTION] QUESTION…
  */
@@ -12,7 +12,10 @@ const words = process.argv.slice(2)
 const option = (name: string): string | undefined =>
   words.find((word) => word.startsWith(`--${name}`))?.slice(name.length + 3)
 
-const terminal = openTerminal({ interactive: process.env['INTERACTIVE'] === 'no' ? false : undefined })
+const terminal = openTerminal({
+  interactive: process.env['INTERACTIVE'] === 'no' ? false : undefined,
+  interrupted: () => process.stderr.write('the client is told\n'),
+})
 if (terminal === undefined) console.log('no terminal')
 else {
   if (option('listen') !== undefined) process.on('SIGTERM', () => process.stderr.write('heard\n'))

@@ -114,15 +114,19 @@ describe('the terminal is left as it was', { concurrency: 2 }, () => {
     assert.equal(stdout, '["pw"]\n')
   })
 
-  it('after Ctrl-C at a hidden question', async () => {
-    const { stdout, status } = await leavesTerminal(['!password'], [{ on: prompt('password'), send: 'half\x03' }])
+  it('after Ctrl-C at a hidden question, of which the client would not know', async () => {
+    const { screen, stdout, status } = await leavesTerminal(
+      ['!password'],
+      [{ on: prompt('password'), send: 'half\x03' }],
+    )
     assert.deepEqual([stdout, status], ['credential_interrupted\n', 3])
+    assert.match(screen, /the client is told/)
   })
 
   it('after Ctrl-C at a visible one', async () => {
     const { answers, screen, status } = await ask(['user'], 'half\x03')
     assert.deepEqual([answers, status], ['credential_interrupted', 3])
-    assert.match(screen, /\^C\r\ngiven back/)
+    assert.match(screen, /\^C\r\ngiven back/) // the terminal has interrupted the client as well
   })
 
   const kill = (signal: NodeJS.Signals): TerminalAnswer => ({

@@ -12,6 +12,8 @@ export interface KubectlResult {
 }
 
 export interface KubectlOptions {
+  /** Another kubectl than that of PATH. */
+  readonly program?: string
   /** Another kubeconfig than the admin's. */
   readonly kubeconfig?: string
   readonly env?: NodeJS.ProcessEnv
@@ -73,10 +75,10 @@ export async function startKubeApiserver(options: KubeApiserverOptions = {}): Pr
       keyFile: join(dir, 'front-proxy-client.key'),
     },
 
-    kubectl(args, { kubeconfig: other = kubeconfig, env, input = '' } = {}) {
+    kubectl(args, { program = 'kubectl', kubeconfig: other = kubeconfig, env, input = '' } = {}) {
       return new Promise((resolve) => {
         const settings = { env: { ...process.env, KUBECONFIG: other, ...env }, maxBuffer: 64 * 1024 * 1024 }
-        const child = execFile('kubectl', args, settings, (error, stdout, stderr) => {
+        const child = execFile(program, args, settings, (error, stdout, stderr) => {
           const status = error === null ? 0 : typeof error.code === 'number' ? error.code : 1
           resolve({ status, stdout, stderr: stderr === '' && error !== null ? error.message : stderr })
         })

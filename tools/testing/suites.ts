@@ -51,9 +51,17 @@ export const SUITES: readonly Suite[] = [
     does: 'logins of kubectl, and the keyring they are kept by: test/e2e/credential*',
     files: /^test\/e2e\/credential[^/]*$/,
     rigTests: /^test\/rigs\/keyring[^/]*$/,
-    needs: ['keystone', 'kube-apiserver', 'keyring'],
+    needs: ['keystone', 'kube-apiserver', 'kubectl', 'keyring'],
     concurrency: 1,
     limitMinutes: 20,
+  },
+  {
+    name: 'executable',
+    does: 'the single executable of the credential plugin: test/e2e/executable*',
+    files: /^test\/e2e\/executable[^/]*$/,
+    needs: ['keystone', 'executable'],
+    concurrency: 1,
+    limitMinutes: 15,
   },
 ]
 

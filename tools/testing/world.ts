@@ -70,7 +70,7 @@ function isAlive(pid: number): boolean {
 
 /** Tests meet the same world everywhere: no clouds, clusters, proxies and settings of whoever runs them. */
 function cleanEnvironment(folder: string): void {
-  const assets = execFileSync(scriptOf('kube-apiserver'), ['path'], { encoding: 'utf8' }).trim() // depends on HOME
+  const [assets, kubectl] = (['kube-apiserver', 'kubectl'] as const).map(pathOf) // depend on HOME
   for (const name of Object.keys(process.env)) {
     if (/^(OS_|KUBE|ARCHWAY_|XDG_|npm_|https?_proxy$|all_proxy$)/i.test(name)) delete process.env[name]
   }
@@ -79,7 +79,13 @@ function cleanEnvironment(folder: string): void {
     mkdirSync(join(folder, sub))
   }
   process.env['KUBEBUILDER_ASSETS'] = assets
+  process.env['KUBECTL_1_20'] = kubectl
   process.env[STARTED_RIGS] = join(folder, 'started-rigs')
+}
+
+/** Where a rig keeps its programs. */
+function pathOf(rig: RigName): string {
+  return execFileSync(scriptOf(rig), ['path'], { encoding: 'utf8' }).trim()
 }
 
 async function stopRigs(folder: string): Promise<void> {
