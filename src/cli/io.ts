@@ -16,6 +16,8 @@ export interface CommandIo {
   readonly deliver?: (text: string) => void
   /** Whether standard input is a terminal, so that somebody can be asked. Absent: it is not. */
   readonly inputIsTerminal?: () => Promise<boolean>
+  /** Interrupts everybody the terminal would: this process, and the client that waits for it. */
+  readonly interruptGroup?: () => void
   /** Ends the process at once, for when a signal has broken off what it was waiting for. */
   readonly leave?: (status: number) => void
   /** Standard input, whole, as text. */
@@ -40,10 +42,11 @@ export class ExitError extends Error {
 export function processIo(): CommandIo {
   return {
     env: process.env,
-    out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
+    out: (text) => void quietly(process.stdout).write(text),
+    err: (text) => void quietly(process.stderr).write(text),
     deliver: (text) => writeAll(1, Buffer.from(text)),
     inputIsTerminal: async () => (await import('node:tty')).isatty(0),
+    interruptGroup,
     leave: (status) => process.exit(status),
     readInput: () => readAll(0),
     inputChunks: () => process.stdin,
@@ -54,6 +57,21 @@ export function processIo(): CommandIo {
       }
     },
   }
+}
+
+/** Whoever read may have gone (`… | head`): no fault of ours, and no reason to break off what is being done. */
+function quietly(stream: NodeJS.WriteStream): NodeJS.WriteStream {
+  if (stream.listenerCount('error', ignorePipe) === 0) stream.on('error', ignorePipe)
+  return stream
+}
+
+function ignorePipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
+}
+
+/** Windows has no such groups. */
+function interruptGroup(): void {
+  if (process.platform !== 'win32') process.kill(0, 'SIGINT')
 }
 
 const MOST_INPUT = 16 * 1024 * 1024

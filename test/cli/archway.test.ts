@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
 import { describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { listOptions } from '../../src/config/options.ts'
 import { createFolder } from '../support/tls.ts'
 import { run, testIo } from './support.ts'
@@ -74,6 +78,14 @@ describe('archway', () => {
     assert.equal(flag.status, 2)
     assert.match(flag.err, /Did you mean --keystone-url\?/)
   })
+})
+
+test('a reader that has gone is no fault', { timeout: 60_000 }, async () => {
+  const program = fileURLToPath(new URL('../../bin/archway', import.meta.url))
+  const child = spawn(process.execPath, [program, 'serve', '--help'], { stdio: ['ignore', 'pipe', 'pipe'] })
+  child.stdout.destroy()
+  const [stderr] = await Promise.all([text(child.stderr), once(child, 'close')])
+  assert.deepEqual([child.exitCode, stderr], [0, ''])
 })
 
 describe('archway config check', () => {
