@@ -5,7 +5,13 @@
  * @module
  */
 import { ArchwayError } from '../errors.ts'
-import type { IssuedToken, KeystoneLogin, LoginEndpoint, LoginMethod } from '../keystone/login/login-request.ts'
+import {
+  type IssuedToken,
+  type KeystoneLogin,
+  type LoginEndpoint,
+  LoginIncompleteError,
+  type LoginMethod,
+} from '../keystone/login/login-request.ts'
 import type { DeviceInstructions, OidcClient, OidcClientOptions, OidcTokens } from '../oidc/oidc-client.ts'
 import { Secret } from '../secret.ts'
 import type { CachedCredential } from './cache/store.ts'
@@ -32,6 +38,8 @@ export interface LoginContext {
   readonly browser: boolean
   readonly signal: AbortSignal
   readonly now: () => Date
+  /** Asks for the passcode that Keystone wants besides; `undefined`: nobody can be asked. */
+  readonly askPasscode?: () => Promise<Secret | undefined>
 }
 
 /** Logs in. Throws what the provider threw, or `credential_interrupted` once the signal has been given. */
@@ -39,7 +47,7 @@ export async function loginNow(plan: LoginPlan, context: LoginContext): Promise<
   const issuedAt = context.now()
   switch (plan.provider) {
     case 'keystone': {
-      const token = await withKeystone(plan.endpoint, context, (keystone) => keystone.issue(plan.methods, plan.scope))
+      const token = await withKeystone(plan.endpoint, context, (keystone) => issueWhole(keystone, plan, context))
       return fromKeystone(token, issuedAt)
     }
     case 'keystone-federation':
@@ -47,6 +55,27 @@ export async function loginNow(plan: LoginPlan, context: LoginContext): Promise<
     case 'oidc':
       return fromOidc(await runFlow(plan.oidc, plan.oidcFlow, context), plan, issuedAt)
   }
+}
+
+/** A rule of the user may want a passcode beside the password, which only Keystone knows before it was asked. */
+async function issueWhole(
+  keystone: KeystoneLogin,
+  { methods, scope }: LoginPlan & { readonly provider: 'keystone' },
+  { askPasscode }: Pick<LoginContext, 'askPasscode'>,
+): Promise<IssuedToken> {
+  try {
+    return await keystone.issue(methods, scope)
+  } catch (thrown) {
+    if (!(thrown instanceof LoginIncompleteError) || !thrown.missing.some(isPasscode)) throw thrown
+    const user = methods.find((given) => given.method === 'password')?.user
+    const passcode = user === undefined ? undefined : await askPasscode?.()
+    if (user === undefined || passcode === undefined) throw thrown
+    return keystone.issue([{ method: 'totp', user, passcode }], scope, { receipt: thrown.receipt })
+  }
+}
+
+function isPasscode(missing: readonly string[]): boolean {
+  return missing.length === 1 && missing[0] === 'totp'
 }
 
 /**

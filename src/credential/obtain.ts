@@ -5,13 +5,13 @@
  * @module
  */
 import { ArchwayError } from '../errors.ts'
-import type { Secret } from '../secret.ts'
+import { Secret } from '../secret.ts'
 import type { Asker, CachedCredential, CredentialStore } from './cache/store.ts'
 import { checkToken, marginMs } from './exec-credential.ts'
 import type { ExecInfo } from './exec-info.ts'
 import type { Issued, LoginContext } from './login-now.ts'
 import { plainText } from './plain-text.ts'
-import type { Settings, Terminal } from './plan.ts'
+import type { Question, Settings, Terminal } from './plan.ts'
 
 /** What {@link obtain} needs; each member is a seam a test can replace. */
 export interface ObtainOptions {
@@ -31,6 +31,9 @@ export interface ObtainOptions {
   /** How long to wait while another process logs in, in milliseconds. Default a minute. */
   readonly lockWaitMs?: number
 }
+
+/** In the words of the settings' own question. */
+const PASSCODE: Question = { prompt: 'Please enter passcode: ', hidden: true }
 
 /** Gives a token that is good for longer than its margin. */
 export async function obtain(options: ObtainOptions): Promise<CachedCredential> {
@@ -115,12 +118,17 @@ async function logInWith(
       'somebody has to log in with a browser, and nobody can be asked here: run "archway login" with the same settings in a terminal first',
     )
   }
+  const askPasscode = async (): Promise<Secret | undefined> => {
+    const answer = await (await person())?.ask(PASSCODE)
+    return answer === undefined ? undefined : new Secret(answer)
+  }
+  const whole: LoginContext = { ...context, askPasscode }
   const proofs = fixedProofs(plan)
-  if (proofs === undefined) return loginNow(plan, context)
+  if (proofs === undefined) return loginNow(plan, whole)
   const refusals = { store, subject: settings.subject, proofs, now: context.now }
   if (!force) await recallRefusal(refusals)
   try {
-    return await loginNow(plan, context)
+    return await loginNow(plan, whole)
   } catch (thrown) {
     await rememberRefusal(refusals, thrown)
     throw thrown

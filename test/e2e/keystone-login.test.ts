@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { createHmac, randomBytes } from 'node:crypto'
 import { createServer, request as newRequest } from 'node:http'
 import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { createKeystoneLogin } from '../../src/keystone/login/login.ts'
 import {
   type KeystoneLogin,
@@ -12,9 +13,11 @@ import {
 } from '../../src/keystone/login/login-request.ts'
 import { Secret } from '../../src/secret.ts'
 import { failure } from '../keystone/support.ts'
+import { runInTerminal } from '../support/pty.ts'
 import { type KeystoneRig, keystoneRig, startKeystone } from '../support/rigs.ts'
 import { createAuthority, createFolder } from '../support/tls.ts'
 
+const ARCHWAY = fileURLToPath(new URL('../../bin/archway', import.meta.url))
 const DEFAULT = { name: 'Default' }
 const DEMO = { scope: 'project', project: { name: 'demo', domain: DEFAULT } } as const
 
@@ -245,7 +248,7 @@ describe('a Keystone of its own', () => {
     )
   })
 
-  test('asks for a passcode where a rule of the user wants one', async () => {
+  test('asks for a passcode where a rule of the user wants one', async (t) => {
     const seed = randomBytes(20)
     const user_id = id('users', 'bob')
     await api('POST', '/credentials', { credential: { type: 'totp', blob: base32(seed), user_id } })
@@ -273,6 +276,23 @@ describe('a Keystone of its own', () => {
     assert.deepEqual([[...both.methods].sort(), both.project?.name], [['password', 'totp'], 'demo'])
     const finished = await login.issue([totp()], DEMO, { receipt: incomplete.receipt })
     assert.deepEqual([finished.user.name, [...finished.methods].sort()], ['bob', ['password', 'totp']])
+
+    const home = await createFolder()
+    t.after(() => home.remove())
+    const env = {
+      HOME: home.path('.'),
+      OS_AUTH_URL: rig.url,
+      OS_USERNAME: 'bob',
+      OS_PASSWORD: 'bob-pw',
+      OS_PROJECT_NAME: 'demo',
+      OS_DOMAIN_NAME: 'Default',
+    }
+    const asked = await runInTerminal(process.execPath, [ARCHWAY, 'credential'], {
+      env,
+      answers: [{ on: /Please enter passcode: /, send: `${passcodeOf(seed, Date.now())}\r` }],
+    })
+    assert.equal(asked.status, 0, asked.screen)
+    assert.match(asked.stdout, /"token": "/)
 
     const refused = /answered 401; .*user "bob".*passcode/
     await failure(login.issue([password('bob'), wrong], DEMO), 'login_refused', refused)
@@ -336,7 +356,7 @@ test('a Keystone with TLS gets the password only where its authority is the one 
   await failure(
     loginTo(rig.url, other).issue([password('alice')], DEMO),
     'keystone_unreachable',
-    /authorities in `caFile`/,
+    /authorities in the CA file/,
   )
   await failure(
     loginTo(rig.url).issue([password('alice')], DEMO),
