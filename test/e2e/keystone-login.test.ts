@@ -361,7 +361,7 @@ test('a Keystone with TLS gets the password only where its authority is the one 
   await failure(
     loginTo(rig.url).issue([password('alice')], DEMO),
     'keystone_unreachable',
-    /name the authority as `caFile`/,
+    /name the authority with --cacert/,
   )
   assert.equal(await rig.countRequests(/^POST /), before)
 })
