@@ -18,6 +18,17 @@ interface ErrorRow {
 
 /** Every code, its HTTP status and its meaning. `docs/errors.md` is generated from it. */
 export const ERROR_CODES = {
+  apiserver_answer_invalid: {
+    status: 503,
+    exposed: false,
+    meaning:
+      'The API server could not tell whether a token is good, or its answer is none. The log names the cause; may Archway create TokenReviews (`system:auth-delegator`)?',
+  },
+  apiserver_unreachable: {
+    status: 503,
+    exposed: false,
+    meaning: 'The API server that tokens are checked with did not answer: address, network, TLS or a restart.',
+  },
   authorizers_failed: {
     status: 503,
     exposed: false,
@@ -37,6 +48,20 @@ export const ERROR_CODES = {
   config_invalid: {
     exposed: true,
     meaning: 'The configuration has mistakes; each is listed with its place. `archway config check` lists them too.',
+  },
+  credential_input_needed: {
+    exposed: true,
+    meaning:
+      'Something has to be asked, and nobody can be: standard input is no terminal, or the client allows no prompts. The message names what is missing and where it can be set.',
+  },
+  credential_interrupted: {
+    exposed: true,
+    meaning: 'The person at the keyboard broke off.',
+  },
+  credential_settings_invalid: {
+    exposed: true,
+    meaning:
+      'The settings of a login do not fit together, or a file they come from cannot be used; the message names the setting.',
   },
   file_invalid: {
     exposed: true,
@@ -73,6 +98,43 @@ export const ERROR_CODES = {
     exposed: true,
     meaning: 'apiVersion and kind are not ones this endpoint serves.',
   },
+  ldap_answer_invalid: {
+    status: 503,
+    exposed: false,
+    meaning:
+      'The directory answered in a way that decides nothing: not LDAP, a referral, a limit of the server, a base that is not there. The message names the server and the setting.',
+  },
+  ldap_bind_refused: {
+    status: 503,
+    exposed: false,
+    meaning: 'The directory refuses the account that searches are made as. Check `bindDn` and its password.',
+  },
+  ldap_busy: {
+    status: 503,
+    exposed: false,
+    meaning:
+      'More calls to the directory were waiting than `queue` allows. Raise `connections`, or look at why it is slow.',
+  },
+  ldap_timeout: {
+    status: 503,
+    exposed: false,
+    meaning: 'The directory did not answer within `timeout`.',
+  },
+  ldap_unreachable: {
+    status: 503,
+    exposed: false,
+    meaning: 'No LDAP server could be used: address, network, TLS, a restart, or the server says it is busy.',
+  },
+  login_incomplete: {
+    exposed: true,
+    meaning:
+      'Keystone wants another proof beside the ones that were given (multi-factor). The message names the methods.',
+  },
+  login_refused: {
+    exposed: true,
+    meaning:
+      'Keystone refuses the credentials, or the scope that was asked for. Keystone does not say which part is wrong.',
+  },
   media_type_unsupported: {
     status: 415,
     exposed: true,
@@ -87,6 +149,26 @@ export const ERROR_CODES = {
     status: 404,
     exposed: true,
     meaning: 'No such path. Reviews go to /webhook.',
+  },
+  oidc_answer_invalid: {
+    status: 503,
+    exposed: false,
+    meaning:
+      'The OpenID Connect issuer answered in a way the protocol does not allow, or its token does not hold. Check the issuer address and the client id.',
+  },
+  oidc_refused: {
+    exposed: true,
+    meaning: 'The OpenID Connect issuer refused: wrong credentials, access denied, an expired code or refresh token.',
+  },
+  oidc_timeout: {
+    status: 503,
+    exposed: false,
+    meaning: 'The OpenID Connect issuer did not answer in time, or a login there was not finished in time.',
+  },
+  oidc_unreachable: {
+    status: 503,
+    exposed: false,
+    meaning: 'No connection to the OpenID Connect issuer: address, network, TLS. Or it failed (5xx).',
   },
   overloaded: {
     status: 503,

@@ -5,7 +5,7 @@
  * @module
  */
 import { z } from 'zod'
-import { TOKEN_SCOPES } from '../authn/keystone-token.ts'
+import { TOKEN_SCOPES } from '../authn/keystone-identity.ts'
 import { usernameFormat } from '../authn/username-format.ts'
 import { messageOf } from '../errors.ts'
 import { parseKeystoneUrl } from '../keystone/url.ts'
