@@ -5,7 +5,8 @@
  * @module
  */
 import { z } from 'zod'
-import { configSchema, optionRegistry } from './schema.ts'
+import { optionRegistry } from './option.ts'
+import { configSchema } from './schema.ts'
 
 export interface Option {
   /** `['authenticators', '[]', 'keystone', 'url']`; `[]` stands for any item of a list. */

@@ -7,30 +7,10 @@
 import { z } from 'zod'
 import { TOKEN_SCOPES } from '../authn/keystone-identity.ts'
 import { usernameFormat } from '../authn/username-format.ts'
-import { messageOf } from '../errors.ts'
 import { parseKeystoneUrl } from '../keystone/url.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../telemetry/logger.ts'
+import { checkedText, option } from './option.ts'
 import { duration, filePath, listenAddress, objectName } from './values.ts'
-
-/** How an option can be given besides the file. */
-export interface OptionMeta {
-  /** Without the dashes. */
-  readonly flag?: string
-  readonly env?: string
-  /** Word for the value in `--help`. */
-  readonly value?: string
-  /** Of an item of a list: the flag makes the item where there is none. */
-  readonly makes?: boolean
-}
-
-/** Flags and variables of the schema's leaves. */
-export const optionRegistry: z.core.$ZodRegistry<OptionMeta> = z.registry<OptionMeta>()
-
-function option<S extends z.ZodType>(schema: S, description: string, meta: OptionMeta = {}): S {
-  const described = schema.describe(description)
-  optionRegistry.add(described, meta)
-  return described
-}
 
 const MIB = 1024 * 1024
 
@@ -98,17 +78,6 @@ const admin = z.strictObject({
     { flag: 'admin-listen', env: 'ARCHWAY_ADMIN_LISTEN', value: 'ADDR' },
   ),
 })
-
-/** Text that a parser must take; its message becomes the problem. */
-function checkedText(parse: (text: string) => unknown): z.ZodString {
-  return z.string().superRefine((text, ctx) => {
-    try {
-      parse(text)
-    } catch (thrown) {
-      ctx.addIssue({ code: 'custom', message: messageOf(thrown) })
-    }
-  })
-}
 
 const tokenFileSource = z
   .strictObject({

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { z } from 'zod'
+import { optionRegistry } from '../../src/config/option.ts'
 import { knownKeys, listKinds, listOptions } from '../../src/config/options.ts'
 import { configJsonSchema, configReference } from '../../src/config/reference.ts'
-import { configSchema, optionRegistry } from '../../src/config/schema.ts'
+import { configSchema } from '../../src/config/schema.ts'
 import { load, placeOf, WHOLE } from './support.ts'
 
 interface Leaf {
