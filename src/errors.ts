@@ -22,7 +22,7 @@ export const ERROR_CODES = {
     status: 503,
     exposed: false,
     meaning:
-      'The API server could not tell whether a token is good, or its answer is none. The log names the cause; may Archway create TokenReviews (`system:auth-delegator`)?',
+      'The API server could not tell whether a token is good, or its answer is none. The log names the cause; Archway must be allowed to create TokenReviews (`system:auth-delegator`).',
   },
   apiserver_unreachable: {
     status: 503,

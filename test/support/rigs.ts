@@ -3,3 +3,4 @@
 export { type KeystoneRig, keystoneRig, startKeystone } from '../rigs/keystone.ts'
 export { type KubeApiserverRig, startKubeApiserver } from '../rigs/kube-apiserver.ts'
 export { freePorts } from '../rigs/script.ts'
+export { type SlapdRig, startSlapd } from '../rigs/slapd.ts'

@@ -46,6 +46,15 @@ export const SUITES: readonly Suite[] = [
     concurrency: 1,
     limitMinutes: 20,
   },
+  {
+    name: 'ldap',
+    does: 'against a real OpenLDAP: test/e2e/ldap*',
+    files: /^test\/e2e\/ldap[^/]*$/,
+    rigTests: /^test\/rigs\/slapd[^/]*$/,
+    needs: ['slapd'],
+    concurrency: 1,
+    limitMinutes: 10,
+  },
 ]
 
 /** Every test file of the checkout, as a path from its root. */
