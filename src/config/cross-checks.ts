@@ -31,7 +31,15 @@ function* checkServer(tls: unknown): Generator<Problem> {
 }
 
 /** Kinds of sources and the names they have unless told otherwise. */
-const SOURCES: Kinds = { tokenFile: 'token-file', keystone: 'keystone' }
+const SOURCES: Kinds = {
+  tokenFile: 'token-file',
+  keystone: 'keystone',
+  ldap: 'ldap',
+  oidc: 'oidc',
+  authenticationConfiguration: 'oidc-file',
+  apiserver: 'apiserver',
+  anonymous: 'anonymous',
+}
 const AUTHORIZERS: Kinds = {
   keystonePolicy: 'keystone-policy',
   rbac: 'rbac',

@@ -28,15 +28,21 @@ function attribute(): z.ZodString {
 }
 
 const user = z.strictObject({
-  base: option(dn().optional(), 'People are looked for here and below. Goes with `filter`.'),
+  base: option(dn().optional(), 'People are looked for here and below. Goes with `filter`.', {
+    flag: 'ldap-user-base',
+    env: 'ARCHWAY_LDAP_USER_BASE',
+    value: 'DN',
+  }),
   scope: option(z.enum(['one', 'sub']).default('sub'), 'How far below `base`: right there, or at any depth.'),
   filter: option(
     checkedText((written) => filterTemplate(written, { allowed: ['username'], required: 'username' })).optional(),
     'Search filter with `{username}`; exactly one entry must match. `(&(objectClass=person)(uid={username}))`.',
+    { flag: 'ldap-user-filter', env: 'ARCHWAY_LDAP_USER_FILTER', value: 'FILTER' },
   ),
   dnTemplate: option(
     checkedText(dnTemplate).optional(),
     'DN with `{username}`, in the place of `base` and `filter`: `uid={username},ou=people,dc=example,dc=org`.',
+    { flag: 'ldap-user-dn-template', env: 'ARCHWAY_LDAP_USER_DN_TEMPLATE', value: 'DN' },
   ),
 })
 

@@ -91,8 +91,8 @@ const userValidationRules = z
 export const oidcSource = z
   .strictObject({
     issuer: option(text, 'Address of the issuer, exactly as it stands in its tokens (`iss`).', {
-      flag: 'oidc-issuer-url',
-      env: 'ARCHWAY_OIDC_ISSUER_URL',
+      flag: 'oidc-issuer',
+      env: 'ARCHWAY_OIDC_ISSUER',
       value: 'URL',
       makes: true,
     }),

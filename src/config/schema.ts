@@ -9,6 +9,9 @@ import { TOKEN_SCOPES } from '../authn/keystone-identity.ts'
 import { usernameFormat } from '../authn/username-format.ts'
 import { parseKeystoneUrl } from '../keystone/url.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../telemetry/logger.ts'
+import { ldapSource } from './ldap-source.ts'
+import { mappingOptions } from './mapping-options.ts'
+import { authenticationConfigurationSource, oidcSource } from './oidc-source.ts'
 import { checkedText, option } from './option.ts'
 import { duration, filePath, listenAddress, objectName } from './values.ts'
 
@@ -135,11 +138,51 @@ const keystoneSource = z
     ),
     maxGroups: option(z.int().min(1).default(1000), 'Groups a user may have; with more the token is refused.'),
     userAgent: option(z.array(z.string().min(1)).default([]), 'Put before the User-Agent sent to Keystone.'),
+    passwords: z
+      .strictObject({
+        enabled: option(z.boolean().default(true), 'Whether user names with passwords are checked at Keystone, too.'),
+        domain: option(
+          z.string().min(1).default('default'),
+          'Domain of names that name none, by name; `default` is the id of the first one.',
+        ),
+        domains: option(
+          z.array(z.string().min(1)).default([]),
+          'Domains that `name@domain` and `domain\\name` may name; empty: whatever stands there. Set it where names hold an `@`.',
+        ),
+        project: option(
+          z.string().min(1).optional(),
+          'Name of the project that people work in. Without it their default project; who has none is let in only where `scopes` has `unscoped`.',
+        ),
+        projectDomain: option(z.string().min(1).optional(), 'Domain of `project`. Default: `domain`.'),
+      })
+      .prefault({}),
   })
   .describe('OpenStack Keystone tokens, each checked with itself as authority.')
 
-/** One source: an object with one key, its kind. */
-const authenticator = z.strictObject({ tokenFile: tokenFileSource.optional(), keystone: keystoneSource.optional() })
+const apiserverSource = z
+  .strictObject({
+    name: option(z.string().min(1).default('apiserver'), 'Name of the source in logs and metrics.'),
+    audiences: option(
+      z.array(z.string().min(1)).min(1),
+      'Whom a token has to be made for; one of them is enough. Names of ours, not those of the API server.',
+    ),
+    serviceAccountsOnly: option(z.boolean().default(true), 'Whether nobody but service accounts comes this way.'),
+  })
+  .describe('Tokens that the API server knows, asked by TokenReview. Not for the webhook: it would be asked in turn.')
+
+const anonymousSource = z.strictObject({}).describe('Whoever shows no credential is `system:anonymous`.')
+
+/** One source: an object with the key of its kind, and what is done with its names. */
+const authenticator = z.strictObject({
+  tokenFile: tokenFileSource.optional(),
+  keystone: keystoneSource.optional(),
+  ldap: ldapSource.optional(),
+  oidc: oidcSource.optional(),
+  authenticationConfiguration: authenticationConfigurationSource.optional(),
+  apiserver: apiserverSource.optional(),
+  anonymous: anonymousSource.optional(),
+  mapping: mappingOptions.optional(),
+})
 
 const keystonePolicyAuthorizer = z
   .strictObject({
@@ -344,4 +387,6 @@ export type Config = z.output<typeof configSchema>
 /** The configuration as it is written. */
 export type ConfigInput = z.input<typeof configSchema>
 export type AuthorizerSettings = Config['authorizers'][number]
-export type KeystoneSource = NonNullable<Config['authenticators'][number]['keystone']>
+export type AuthenticatorSettings = Config['authenticators'][number]
+export type ApiserverSource = NonNullable<AuthenticatorSettings['apiserver']>
+export type KeystoneSource = NonNullable<AuthenticatorSettings['keystone']>

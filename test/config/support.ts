@@ -11,7 +11,22 @@ import { InvalidDocumentError, type Problem } from '../../src/errors.ts'
 /** The least that is valid, with one source of each kind. */
 export const VALID = {
   server: { tls: { certFile: 'tls.crt', keyFile: 'tls.key' } },
-  authenticators: [{ tokenFile: { path: 'tokens.csv' } }, { keystone: { url: 'https://keystone.example:5000/v3' } }],
+  authenticators: [
+    { tokenFile: { path: 'tokens.csv' } },
+    { keystone: { url: 'https://keystone.example:5000/v3' } },
+    {
+      ldap: {
+        urls: ['ldaps://ldap.example'],
+        anonymous: true,
+        user: { base: 'ou=people,dc=example', filter: '(uid={username})' },
+        groups: { base: 'ou=groups,dc=example' },
+      },
+    },
+    { oidc: { issuer: 'https://issuer.example', audiences: ['kubernetes'] } },
+    { authenticationConfiguration: { path: 'authentication.yaml' } },
+    { apiserver: { audiences: ['archway'] } },
+    { anonymous: {} },
+  ],
 } as const
 
 /** The same with one authorizer of each kind: every option has a place in it. */
