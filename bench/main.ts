@@ -1,14 +1,17 @@
 /**
- * `npm run bench [-- authentication|authorization]`: what a review costs. Without a word both are measured.
+ * `npm run bench [-- authentication|authorization|guessing]`: what a review costs, and what guessers get. Without a word all are
+ * measured.
  *
  * @module
  */
 import { measureAuthentication } from './authentication.ts'
 import { measureAuthorization } from './authorization.ts'
+import { measureGuessing } from './guessing.ts'
 
 const MEASUREMENTS: ReadonlyMap<string, () => Promise<void>> = new Map([
   ['authentication', measureAuthentication],
   ['authorization', measureAuthorization],
+  ['guessing', measureGuessing],
 ])
 
 const words = process.argv.slice(2)

@@ -45,6 +45,12 @@ export const ERROR_CODES = {
     exposed: true,
     meaning: 'The body is longer than `server.limits.bodyBytes`.',
   },
+  certificate_status_unknown: {
+    status: 503,
+    exposed: false,
+    meaning:
+      'Whether a client certificate is revoked cannot be told: `crlFile` has no list of its issuer, or only one that is past its nextUpdate. The message names the issuer.',
+  },
   config_invalid: {
     exposed: true,
     meaning: 'The configuration has mistakes; each is listed with its place. `archway config check` lists them too.',
@@ -125,6 +131,12 @@ export const ERROR_CODES = {
     exposed: false,
     meaning: 'No LDAP server could be used: address, network, TLS, a restart, or the server says it is busy.',
   },
+  login_busy: {
+    status: 503,
+    exposed: true,
+    meaning:
+      'More logins were waiting to be checked than `queue` of the login protection allows, or others of the same person are being checked. Nothing was decided; try again.',
+  },
   login_incomplete: {
     exposed: true,
     meaning:
@@ -194,6 +206,12 @@ export const ERROR_CODES = {
     status: 503,
     exposed: true,
     meaning: 'The server is shutting down; ask another replica.',
+  },
+  valkey_unreachable: {
+    status: 503,
+    exposed: false,
+    meaning:
+      'The Valkey or Redis server that replicas share did not answer, or refused: address, network, TLS, password, a restart.',
   },
 } as const satisfies Record<string, ErrorRow>
 

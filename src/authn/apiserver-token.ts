@@ -40,11 +40,22 @@ const MOST_TOKEN = 16_384
 const SERVICE_ACCOUNT = /^system:serviceaccount:[^:]+:[^:]+$/
 
 /**
- * What the API server says of a token that it knows to be bad. Whatever else stands in `status.error` may be an outage
- * of something it asked in turn.
+ * What the API server says of a token that it knows to be bad: 1.20 as it was seen to, later ones by their source
+ * (`pkg/serviceaccount/{jwt,claims,legacy}.go`). It puts `invalid bearer token` before whatever went wrong, an outage of
+ * a webhook of its own as well: only where all that it says is known is the token refused.
  */
-const BAD =
-  /invalid bearer token|token (has been invalidated|has expired|is expired|expired|not valid yet|used before issued)|token audiences? .* invalid|service account .* (has been deleted|UID .* does not match)|UID .* does not match|Token could not be validated|token has been revoked|no longer valid/i
+const KNOWN_BAD = [
+  'invalid bearer token',
+  String.raw`token audiences \[[^\]]*\] is invalid for the target audiences \[[^\]]*\]`,
+  String.raw`(?:square\/|go-jose\/)?go-jose(?:\/v\d+)?: error in cryptographic primitive`,
+  String.raw`(?:service account )?token (?:has expired|could not be validated|has been invalidated|is not valid yet|is issued in the future)\.?`,
+  "token does not match server's copy",
+  'resource name may not be empty',
+  '(?:serviceaccounts|pods|secrets|nodes) "[^"]*" not found',
+  String.raw`service ?account [\w./-]+ has been deleted`,
+  String.raw`(?:service ?account|pod|secret|node) UID \([^()]*\) does not match [\w ]*claim \([^()]*\)`,
+].join('|')
+const BAD = new RegExp(String.raw`^\[?(?:${KNOWN_BAD})(?:, (?:${KNOWN_BAD}))*\]?$`, 'i')
 
 export function apiserverToken(options: ApiserverTokenOptions): TokenAuthenticator {
   const { name, client, audiences, serviceAccountsOnly } = options

@@ -11,8 +11,13 @@ import type { UserInfo } from '../user.ts'
 export const REJECTION_CODES = [
   'algorithm_not_allowed',
   'audience_mismatch',
+  'certificate_expired',
   'certificate_forbidden',
+  'certificate_malformed',
+  'certificate_not_yet_valid',
+  'certificate_revoked',
   'certificate_untrusted',
+  'certificate_usage',
   'claim_invalid',
   'claim_rule_failed',
   'credential_ambiguous',
@@ -63,7 +68,13 @@ export type AuthnResult =
       /** The credential is not good after this. */
       readonly expiresAt?: Date
     }
-  | { readonly kind: 'rejected'; readonly code: RejectionCode; readonly source: string }
+  | {
+      readonly kind: 'rejected'
+      readonly code: RejectionCode
+      readonly source: string
+      /** Seconds before which asking again is refused unseen. Only where the asker may know. */
+      readonly retryAfter?: number
+    }
   | { readonly kind: 'skipped' }
 
 /** Checks one kind of credential. Wrappers (`cached`, `union`, `gated` …) take one and are one. */

@@ -9,8 +9,10 @@ import { addCanICommand } from './can-i.ts'
 import { addConfigCommands } from './config.ts'
 import { configuredAuthorizers } from './configured-authorizers.ts'
 import { addDemoCommand } from './demo.ts'
+import { addIdentifyCommand } from './identify.ts'
 import { type CommandIo, ExitError, processIo } from './io.ts'
 import { keystoneAuth } from './k8s-keystone-auth.ts'
+import { addPasswdCommand } from './passwd.ts'
 import { addPolicyCommands } from './policy/policy.ts'
 import { addReviewCommands } from './review.ts'
 import { addServeCommand } from './serve.ts'
@@ -67,7 +69,10 @@ async function archway(argv: readonly string[], io: CommandIo): Promise<number> 
   addPolicyCommands(program, io, done)
   program.commandsGroup('Looking at things:')
   addReviewCommands(program, io, done)
+  addIdentifyCommand(program, io, done)
   addConfigCommands(program, io, done)
+  program.commandsGroup('Keeping files:')
+  addPasswdCommand(program, io, done)
   program.commandsGroup('Trying it out:')
   addDemoCommand(program, io, done)
   program.commandsGroup('')

@@ -53,6 +53,12 @@ export async function startService(config: Config, options: ComposeOptions): Pro
     if (!identities.judgesTokens) {
       log.warn({}, 'no source judges bearer tokens, and the webhook sees nothing else: it will refuse everybody')
     }
+    if (config.authenticators.some(({ apiserver }) => apiserver !== undefined)) {
+      log.warn(
+        {},
+        'tokens are asked of the API server: it must not be the one that asks this webhook, or each asks the other',
+      )
+    }
     const authorization = await openAuthorization({ config, metrics, ...options })
     closers.push(() => authorization.close())
     const server = createServer(serverOptions(config, identities.tokens, authorization.authorizer, metrics, log))
@@ -162,6 +168,7 @@ function revocationOf(config: Config, { caches }: Identities, metrics: Metrics):
   const revocation = revocationBudget({
     archwayMs: caches.length > 0 ? config.cache.ttl : 0,
     apiserverWebhookMs: config.kubernetes.authenticationCacheTtl,
+    judgesJwts: config.authenticators.some((each) => (each.oidc ?? each.authenticationConfiguration) !== undefined),
   })
   for (const [part, ms] of Object.entries(revocation.parts)) metrics.revocationSeconds.labels(part).set(ms / 1000)
   return revocation

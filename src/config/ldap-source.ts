@@ -98,7 +98,7 @@ const groups = z.strictObject({
 export const ldapSource = z
   .strictObject({
     urls: option(
-      z.array(text).min(1),
+      z.array(z.string()).min(1),
       '`ldaps://host` or, with `startTls`, `ldap://host`; servers of the same content, asked in this order.',
       { flag: 'ldap-url', env: 'ARCHWAY_LDAP_URL', value: 'URL', makes: true },
     ),
@@ -130,7 +130,7 @@ export const ldapSource = z
       z.boolean().default(false),
       'Searches without an account. With neither, people read their own entry; that needs `user.dnTemplate`.',
     ),
-    user,
+    user: user.prefault({}),
     attributes: attributes.prefault({}),
     groups: groups.optional(),
     maxGroups: option(z.int().min(1).max(100_000).default(1000), 'Groups a user may have; with more the login fails.'),
@@ -189,11 +189,12 @@ function searchAs({ bindDn, anonymous }: LdapSource, password: Secret | undefine
 
 function userLookup({ base, scope, filter, dnTemplate }: LdapSource['user']): UserLookup {
   if (dnTemplate !== undefined) return { dnTemplate }
-  if (base === undefined || filter === undefined) throw new ArchwayError('config_invalid', NO_USER)
+  if (base === undefined || filter === undefined) throw new ArchwayError('config_invalid', `user: ${NO_USER}`)
   return { base, scope, filter }
 }
 
-const NO_USER = 'user: set `base` and `filter`, or `dnTemplate`'
+const NO_USER =
+  'set `base` and `filter` (--ldap-user-base, --ldap-user-filter), or `dnTemplate` (--ldap-user-dn-template)'
 
 function groupLookup({ groups }: Pick<LdapSource, 'groups'>): GroupLookup | undefined {
   if (groups === undefined) return undefined
@@ -217,7 +218,7 @@ function* problemsOf(source: LdapSource): Generator<Issue> {
   if (bindDn !== undefined && anonymous) yield { path: ['anonymous'], message: '`bindDn` says as whom: leave one out' }
   const bySearch = user.base !== undefined || user.filter !== undefined
   if (bySearch === (user.dnTemplate !== undefined) || (user.base === undefined) !== (user.filter === undefined)) {
-    yield { path: ['user'], message: 'set `base` and `filter`, or `dnTemplate`, and not both' }
+    yield { path: ['user'], message: `${NO_USER}, and not both` }
   } else if (bySearch && bindDn === undefined && !anonymous) {
     yield {
       path: ['bindDn'],

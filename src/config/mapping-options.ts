@@ -10,8 +10,8 @@ const text = z.string().min(1)
 const user = z.strictObject({
   username: option(text, 'User name.'),
   uid: option(z.string().optional(), 'Id of the user.'),
-  groups: option(z.array(z.string()).optional(), 'Groups, in order.'),
-  extra: z.record(z.string(), z.array(z.string())).optional(),
+  groups: option(z.array(text).optional(), 'Groups, in order.'),
+  extra: option(z.record(z.string(), z.array(z.string())).optional(), 'Lists of text by their keys.'),
 })
 
 /** A member of any source; what it asks of its expressions is checked where the source is opened. */
@@ -46,11 +46,12 @@ export const mappingOptions = z
         z.strictObject({
           user,
           source: option(text.optional(), 'Name of the source.'),
-          expect: z.union([user, z.literal('refused')]),
+          expect: option(
+            z.union([user, z.literal('refused')]),
+            'What has to become of it, in the keys of `user`; `refused`: that it is not let in.',
+          ),
         }),
       )
       .optional(),
   })
-  .describe('What people and groups of the source are called in the cluster.')
-
-export type MappingSettings = z.output<typeof mappingOptions>
+  .describe('What people and groups of a source are called in the cluster. Stands beside the kind of the source.')

@@ -13,7 +13,11 @@ import { ldapSource } from './ldap-source.ts'
 import { mappingOptions } from './mapping-options.ts'
 import { authenticationConfigurationSource, oidcSource } from './oidc-source.ts'
 import { checkedText, option } from './option.ts'
+import { passwordFileSource } from './password-file-source.ts'
+import { loginProtection } from './protection.ts'
+import { requestHeaderSource } from './request-header-source.ts'
 import { duration, filePath, listenAddress, objectName } from './values.ts'
+import { x509Source } from './x509-source.ts'
 
 const MIB = 1024 * 1024
 
@@ -175,11 +179,14 @@ const anonymousSource = z.strictObject({}).describe('Whoever shows no credential
 /** One source: an object with the key of its kind, and what is done with its names. */
 const authenticator = z.strictObject({
   tokenFile: tokenFileSource.optional(),
+  passwordFile: passwordFileSource.optional(),
+  x509: x509Source.optional(),
   keystone: keystoneSource.optional(),
   ldap: ldapSource.optional(),
   oidc: oidcSource.optional(),
   authenticationConfiguration: authenticationConfigurationSource.optional(),
   apiserver: apiserverSource.optional(),
+  requestHeader: requestHeaderSource.optional(),
   anonymous: anonymousSource.optional(),
   mapping: mappingOptions.optional(),
 })
@@ -371,6 +378,7 @@ export const configSchema = z.strictObject({
     .default([])
     .describe('Authorizers, asked in this order; the first allow or deny wins. None: no opinion on anything.'),
   identity: identity.prefault({}),
+  loginProtection: loginProtection.prefault({}),
   audiences: option(
     z.array(z.string().min(1)).default([]),
     'Audiences that tokens are good for. Empty: not audience-aware; kube-apiserver then assumes its own.',

@@ -32,23 +32,23 @@ const DEFAULT_PORT = { 'ldap:': 389, 'ldaps:': 636 } as const
 export function parseLdapUrl(text: string, { startTls = false, allowPlain = false }: PlainRules = {}): ServerAddress {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || (url.protocol !== 'ldap:' && url.protocol !== 'ldaps:') || url.hostname === '') {
-    throw invalid(text, 'expected ldaps://host or ldap://host, with a port where it is not the usual one')
+    throw invalid('expected ldaps://host or ldap://host, with a port where it is not the usual one')
   }
-  if (url.username !== '' || url.password !== '')
-    throw invalid(text, 'no user or password: use bindDn and its password')
+  if (url.username !== '' || url.password !== '') throw invalid('no user or password: use bindDn and its password')
   if ((url.pathname !== '' && url.pathname !== '/') || url.search !== '' || url.hash !== '') {
-    throw invalid(text, 'nothing may follow host and port; where to search is set by `base`')
+    throw invalid('nothing may follow host and port; where to search is set by `base`')
   }
   const host = decodeURIComponent(url.hostname.replace(/^\[(.*)\]$/, '$1'))
-  if (!/^[\w.:-]+$/.test(host)) throw invalid(text, 'the host has characters no host name has')
-  if (startTls && allowPlain) throw invalid(text, '`startTls` and `allowPlain` exclude each other')
+  if (!/^[\w.:-]+$/.test(host)) throw invalid('the host has characters no host name has')
+  if (startTls && allowPlain) throw invalid('`startTls` and `allowPlain` exclude each other')
   if (url.protocol === 'ldap:' && !startTls && !allowPlain) {
-    throw invalid(text, 'passwords would be sent unprotected: write ldaps:, or set `startTls: true`')
+    throw invalid('passwords would be sent unprotected: write ldaps:, or set `startTls: true`')
   }
   const port = url.port === '' ? DEFAULT_PORT[url.protocol] : Number(url.port)
   return { url: text, host, port, protection: url.protocol === 'ldaps:' ? 'ldaps' : startTls ? 'startTls' : 'none' }
 }
 
-function invalid(text: string, fault: string): ArchwayError {
-  return new ArchwayError('config_invalid', `${JSON.stringify(text.replace(/\/\/[^/]*@/, '//…@'))}: ${fault}`)
+/** The text is never repeated: it may hold a password. */
+function invalid(fault: string): ArchwayError {
+  return new ArchwayError('config_invalid', `the address cannot be used: ${fault}`)
 }

@@ -92,7 +92,20 @@ describe('a token of the API server', () => {
 
   const refused: readonly [string, object, string][] = [
     ['a clean no', {}, 'token_unknown'],
-    ['a deleted account', { error: '[invalid bearer token, Token has been invalidated]' }, 'token_unknown'],
+    ...[
+      'invalid bearer token',
+      '[invalid bearer token, Token has been invalidated]',
+      '[invalid bearer token, Token has expired.]',
+      '[invalid bearer token, Token could not be validated.]',
+      '[invalid bearer token, square/go-jose: error in cryptographic primitive]',
+      '[invalid bearer token, token audiences ["other" "x"] is invalid for the target audiences ["archway"]]',
+      '[invalid bearer token, serviceaccounts "robot" not found]',
+      '[invalid bearer token, ServiceAccount UID (aa3a66d2-0d96) does not match claim (8876a65b-336d)]',
+      '[invalid bearer token, resource name may not be empty]',
+      '[invalid bearer token, service account token is not valid yet]',
+      '[invalid bearer token, service account ci/build has been deleted]',
+      '[invalid bearer token, secret UID (a-1) does not match service account secret ref claim (b-2)]',
+    ].map((error): [string, object, string] => [error, { error }, 'token_unknown']),
     [
       'T-W1 an answer for other audiences',
       status('system:serviceaccount:ci:build', { audiences: ['vault'] }),
@@ -118,6 +131,15 @@ describe('a token of the API server', () => {
 
   const unclear: readonly [string, object][] = [
     ['an error of something else', { error: 'Post "https://webhook": context deadline exceeded' }],
+    [
+      'a webhook of the API server that is down, though `invalid bearer token` stands before it,',
+      {
+        error:
+          '[invalid bearer token, Post "https://127.0.0.1:1/webhook": dial tcp 127.0.0.1:1: connect: connection refused]',
+      },
+    ],
+    ['a store that is away', { error: '[invalid bearer token, etcdserver: request timed out]' }],
+    ['an outage behind a known fault', { error: '[invalid bearer token, Token has expired., Post "https://x": EOF]' }],
     ['a wrong type', { authenticated: 'yes' }],
   ]
   for (const [name, answer] of unclear) {

@@ -17,7 +17,16 @@ describe('archway', () => {
   })
 
   test('every command has examples', async () => {
-    for (const command of [['serve'], ['review', 'token'], ['config', 'check'], ['config', 'reference'], ['demo']]) {
+    const commands = [
+      ['serve'],
+      ['review', 'token'],
+      ['identify'],
+      ['config', 'check'],
+      ['config', 'reference'],
+      ['passwd'],
+      ['demo'],
+    ]
+    for (const command of commands) {
       const { status, out } = await run('archway', [...command, '--help'])
       assert.equal(status, 0)
       assert.match(out, /\nExamples:\n {2}\S/, command.join(' '))

@@ -101,7 +101,10 @@ describe('an LDAP source', () => {
       [{ ...LEAST, urls: ['ldap://x'], startTls: true, allowPlain: true }, [/^urls\.0: .*exclude each other/]],
       [{ ...LEAST, bindDn: 'cn=a' }, [/^bindDn: bindDn and bindPasswordFile go together/]],
       [{ ...WHOLE, anonymous: true }, [/^anonymous: `bindDn` says as whom/]],
-      [{ ...LEAST, user: {} }, [/^user: set `base` and `filter`, or `dnTemplate`/]],
+      [
+        { ...LEAST, user: {} },
+        [/^user: set `base` and `filter` \(--ldap-user-base, --ldap-user-filter\), or `dnTemplate`/],
+      ],
       [{ ...WHOLE, user: { ...WHOLE.user, ...LEAST.user } }, [/^user: set .* and not both/]],
       [{ ...WHOLE, user: { base: 'dc=x' } }, [/^user: set/]],
       [{ ...LEAST, user: WHOLE.user }, [/^bindDn: missing: who searches for people\?/]],

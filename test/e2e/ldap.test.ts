@@ -10,7 +10,7 @@ import { type LdapAuthenticator, type LdapAuthenticatorOptions, ldapAuthenticato
 import { ArchwayError } from '../../src/errors.ts'
 import type { DirectoryOptions } from '../../src/ldap/directory.ts'
 import { Secret } from '../../src/secret.ts'
-import { asTokens } from '../authn/ldap/support.ts'
+import { passwordsAsTokens } from '../contract/as-tokens.ts'
 import { authenticatorContract } from '../contract/authenticator.ts'
 import { callContext } from '../support/context.ts'
 import { type Relay, startRelay } from '../support/relay.ts'
@@ -645,7 +645,7 @@ authenticatorContract('ldap, by user and password', async () => {
   const relay = await startRelay(rig.port + 1)
   const authenticator = authenticatorOf({ directory: { urls: [`ldaps://127.0.0.1:${relay.port}`] } })
   return {
-    authenticator: asTokens(authenticator),
+    authenticator: passwordsAsTokens(authenticator),
     good: new Map([
       ['alice:alice-pw', 'alice'],
       ['bob:bob-pw', 'bob'],

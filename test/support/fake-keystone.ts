@@ -187,7 +187,7 @@ export async function startFakeKeystone(options: FakeKeystoneOptions = {}): Prom
   }
 
   const itself: Script = (request, response) => {
-    if (request.method === 'POST' && request.url?.endsWith('/v3/auth/tokens')) login(request, response)
+    if (request.method === 'POST' && /\/v3\/auth\/tokens(\?|$)/.test(request.url ?? '')) login(request, response)
     else json(response, ...answer(request))
   }
 

@@ -4,3 +4,4 @@ export { type KeystoneRig, keystoneRig, startKeystone } from '../rigs/keystone.t
 export { type KubeApiserverRig, startKubeApiserver } from '../rigs/kube-apiserver.ts'
 export { freePorts } from '../rigs/script.ts'
 export { type SlapdRig, startSlapd } from '../rigs/slapd.ts'
+export { startValkey, type ValkeyRig } from '../rigs/valkey.ts'

@@ -4,6 +4,7 @@ import type { AuthnResult } from '../../../src/authn/authenticator.ts'
 import { type LdapAuthenticatorOptions, ldapAuthenticator } from '../../../src/authn/ldap/ldap.ts'
 import { ArchwayError } from '../../../src/errors.ts'
 import { Secret } from '../../../src/secret.ts'
+import { passwordsAsTokens } from '../../contract/as-tokens.ts'
 import { authenticatorContract } from '../../contract/authenticator.ts'
 import { callContext } from '../../support/context.ts'
 import {
@@ -16,7 +17,6 @@ import {
   referenceAnswer,
   startFakeLdap,
 } from '../../support/fake-ldap.ts'
-import { asTokens } from './support.ts'
 
 const BASE = 'DC=corp,DC=example'
 const GUID = Buffer.from('33221100554477668899aabbccddeeff', 'hex')
@@ -286,7 +286,7 @@ authenticatorContract('ldap, by user and password', async () => {
     attributes: { username: 'uid' },
   })
   return {
-    authenticator: asTokens(authenticator),
+    authenticator: passwordsAsTokens(authenticator),
     good: names,
     breakDown() {
       broken = true
