@@ -1,17 +1,19 @@
 /**
- * `npm run bench [-- authentication|authorization|credential]`: what a review costs, and what the credential plugin does.
- * Without a word all are measured.
+ * `npm run bench [-- authentication|authorization|credential|guessing]`: what a review costs, what the credential plugin
+ * does, and what guessers get. Without a word all are measured.
  *
  * @module
  */
 import { measureAuthentication } from './authentication.ts'
 import { measureAuthorization } from './authorization.ts'
 import { measureCredential } from './credential.ts'
+import { measureGuessing } from './guessing.ts'
 
 const MEASUREMENTS: ReadonlyMap<string, () => Promise<void>> = new Map([
   ['authentication', measureAuthentication],
   ['authorization', measureAuthorization],
   ['credential', measureCredential],
+  ['guessing', measureGuessing],
 ])
 
 const words = process.argv.slice(2)

@@ -18,6 +18,17 @@ interface ErrorRow {
 
 /** Every code, its HTTP status and its meaning. `docs/errors.md` is generated from it. */
 export const ERROR_CODES = {
+  apiserver_answer_invalid: {
+    status: 503,
+    exposed: false,
+    meaning:
+      'The API server could not tell whether a token is good, or its answer is none. The log names the cause; Archway must be allowed to create TokenReviews (`system:auth-delegator`).',
+  },
+  apiserver_unreachable: {
+    status: 503,
+    exposed: false,
+    meaning: 'The API server that tokens are checked with did not answer: address, network, TLS or a restart.',
+  },
   authorizers_failed: {
     status: 503,
     exposed: false,
@@ -33,6 +44,12 @@ export const ERROR_CODES = {
     status: 413,
     exposed: true,
     meaning: 'The body is longer than `server.limits.bodyBytes`.',
+  },
+  certificate_status_unknown: {
+    status: 503,
+    exposed: false,
+    meaning:
+      'Whether a client certificate is revoked cannot be told: `crlFile` has no list of its issuer, or only one that is past its nextUpdate. The message names the issuer.',
   },
   config_invalid: {
     exposed: true,
@@ -111,6 +128,39 @@ export const ERROR_CODES = {
     exposed: true,
     meaning: 'The kubeconfig cannot be written, or somebody else changed it at the same moment; it is as it was.',
   },
+  ldap_answer_invalid: {
+    status: 503,
+    exposed: false,
+    meaning:
+      'The directory answered in a way that decides nothing: not LDAP, a referral, a limit of the server, a base that is not there. The message names the server and the setting.',
+  },
+  ldap_bind_refused: {
+    status: 503,
+    exposed: false,
+    meaning: 'The directory refuses the account that searches are made as. Check `bindDn` and its password.',
+  },
+  ldap_busy: {
+    status: 503,
+    exposed: false,
+    meaning:
+      'More calls to the directory were waiting than `queue` allows. Raise `connections`, or look at why it is slow.',
+  },
+  ldap_timeout: {
+    status: 503,
+    exposed: false,
+    meaning: 'The directory did not answer within `timeout`.',
+  },
+  ldap_unreachable: {
+    status: 503,
+    exposed: false,
+    meaning: 'No LDAP server could be used: address, network, TLS, a restart, or the server says it is busy.',
+  },
+  login_busy: {
+    status: 503,
+    exposed: true,
+    meaning:
+      'More logins were waiting to be checked than `queue` of the login protection allows, or others of the same person are being checked. Nothing was decided; try again.',
+  },
   login_incomplete: {
     exposed: true,
     meaning:
@@ -137,7 +187,8 @@ export const ERROR_CODES = {
     meaning: 'No such path. Reviews go to /webhook.',
   },
   oidc_answer_invalid: {
-    exposed: true,
+    status: 503,
+    exposed: false,
     meaning:
       'The OpenID Connect issuer answered in a way the protocol does not allow, or its token does not hold. Check the issuer address and the client id.',
   },
@@ -146,12 +197,14 @@ export const ERROR_CODES = {
     meaning: 'The OpenID Connect issuer refused: wrong credentials, access denied, an expired code or refresh token.',
   },
   oidc_timeout: {
-    exposed: true,
-    meaning: 'The login at the OpenID Connect issuer was not finished in time.',
+    status: 503,
+    exposed: false,
+    meaning: 'The OpenID Connect issuer did not answer in time, or a login there was not finished in time.',
   },
   oidc_unreachable: {
-    exposed: true,
-    meaning: 'No connection to the OpenID Connect issuer: address, network, TLS.',
+    status: 503,
+    exposed: false,
+    meaning: 'No connection to the OpenID Connect issuer: address, network, TLS. Or it failed (5xx).',
   },
   overloaded: {
     status: 503,
@@ -177,6 +230,12 @@ export const ERROR_CODES = {
     status: 503,
     exposed: true,
     meaning: 'The server is shutting down; ask another replica.',
+  },
+  valkey_unreachable: {
+    status: 503,
+    exposed: false,
+    meaning:
+      'The Valkey or Redis server that replicas share did not answer, or refused: address, network, TLS, password, a restart.',
   },
 } as const satisfies Record<string, ErrorRow>
 

@@ -5,6 +5,7 @@
  */
 
 // authn/: who is it?
+export { type ApiserverTokenOptions, apiserverToken } from './authn/apiserver-token.ts'
 export { audienceBound } from './authn/audiences.ts'
 export type {
   Authenticator,
@@ -15,10 +16,24 @@ export type {
 } from './authn/authenticator.ts'
 export { type CachedAuthenticator, type CachedOptions, cached } from './authn/cached.ts'
 export { type IdentityRules, identityGate } from './authn/identity-gate.ts'
-export { type KeystoneTokenOptions, keystoneToken, type TokenScope } from './authn/keystone-token.ts'
+export type { TokenScope } from './authn/keystone-identity.ts'
+export { type KeystonePasswordOptions, keystonePassword } from './authn/keystone-password.ts'
+export { type KeystoneTokenOptions, keystoneToken } from './authn/keystone-token.ts'
+export { type LdapAuthenticator, type LdapAuthenticatorOptions, ldapAuthenticator } from './authn/ldap/ldap.ts'
+export { type MappedOptions, mapped } from './authn/mapping/mapped.ts'
+export {
+  type PasswordFileAuthenticator,
+  type PasswordFileOptions,
+  passwordFile,
+} from './authn/password-file/password-file.ts'
+export { anonymous } from './authn/request/anonymous.ts'
+export type { ClientCertificate, RequestCredentials } from './authn/request/credentials.ts'
+export { type RequestSources, requestAuthenticator } from './authn/request/request-authenticator.ts'
+export { type RequestHeaderOptions, requestHeader } from './authn/request/request-header.ts'
 export { type TokenFileAuthenticator, type TokenFileOptions, tokenFile } from './authn/token-file.ts'
 export { union as unionOfAuthenticators } from './authn/union.ts'
 export { type UsernameFormat, usernameFormat } from './authn/username-format.ts'
+export { type X509Authenticator, type X509Options, x509 } from './authn/x509/x509.ts'
 export { type AbacAuthorizer, abacFile } from './authz/abac/abac.ts'
 export { alwaysAllow, alwaysDeny } from './authz/always.ts'
 // authz/: may they?

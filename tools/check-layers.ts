@@ -14,7 +14,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['compose'],
   ['webhook', 'proxy', 'credential', 'sync', 'server', 'config', 'demo'],
   ['authn', 'authz'],
-  ['kube', 'keystone', 'oidc', 'pki', 'telemetry', 'reload'],
+  ['kube', 'keystone', 'ldap', 'oidc', 'pki', 'telemetry', 'reload', 'valkey'],
   ['build.ts', 'errors.ts', 'user.ts', 'context.ts', 'secret.ts', 'http.ts', 'json.ts'],
 ]
 const GROUND = FLOORS.length - 1 // its files may use one another

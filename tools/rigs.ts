@@ -2,7 +2,7 @@
  * The servers that tests can bring up, and what this machine lacks for each. `npm run rigs` installs them all; each
  * rig's script (test/rigs/) knows its own packages.
  *
- * usage: node tools/rigs.ts [keystone | slapd | keyring | executable | kubectl | kube-apiserver …]
+ * usage: node tools/rigs.ts [keystone | slapd | valkey | keyring | executable | kubectl | kube-apiserver …]
  */
 
 import { execFileSync } from 'node:child_process'
@@ -13,6 +13,7 @@ import { say, step } from './progress.cjs'
 const RIGS: Readonly<Record<RigName, { readonly brings: string; readonly quick: boolean }>> = {
   keystone: { brings: 'OpenStack Keystone from Debian packages, 1 to 3 minutes', quick: true },
   slapd: { brings: 'OpenLDAP from Debian packages, half a minute', quick: true },
+  valkey: { brings: 'Redis from Debian packages, half a minute', quick: true },
   keyring: { brings: 'GNOME Keyring and D-Bus from Debian packages, half a minute', quick: true },
   kubectl: { brings: "Debian's kubectl beside the one that is there, 10 seconds", quick: true },
   executable: { brings: 'Bun from npm, 40 MB, which makes the single executable', quick: true },

@@ -9,18 +9,39 @@ import type { UserInfo } from '../user.ts'
 
 /** Why a credential was refused. For logs and metrics; an asker sees it only where the operator wants so. */
 export const REJECTION_CODES = [
+  'algorithm_not_allowed',
   'audience_mismatch',
+  'certificate_expired',
+  'certificate_forbidden',
+  'certificate_malformed',
+  'certificate_not_yet_valid',
+  'certificate_revoked',
+  'certificate_untrusted',
+  'certificate_usage',
+  'claim_invalid',
+  'claim_rule_failed',
+  'credential_ambiguous',
   'credential_empty',
   'credential_too_large',
+  'email_not_verified',
   'group_limit_exceeded',
   'group_reserved',
   'groups_forbidden',
   'identity_invalid',
+  'key_unknown',
+  'login_failed',
+  'login_locked',
+  'mapping_failed',
+  'mapping_refused',
   'method_not_allowed',
   'scope_not_allowed',
+  'signature_invalid',
   'token_expired',
+  'token_malformed',
+  'token_not_yet_valid',
   'token_unknown',
   'unrecognized',
+  'user_rule_failed',
   'username_reserved',
 ] as const
 
@@ -47,7 +68,13 @@ export type AuthnResult =
       /** The credential is not good after this. */
       readonly expiresAt?: Date
     }
-  | { readonly kind: 'rejected'; readonly code: RejectionCode; readonly source: string }
+  | {
+      readonly kind: 'rejected'
+      readonly code: RejectionCode
+      readonly source: string
+      /** Seconds before which asking again is refused unseen. Only where the asker may know. */
+      readonly retryAfter?: number
+    }
   | { readonly kind: 'skipped' }
 
 /** Checks one kind of credential. Wrappers (`cached`, `union`, `gated` …) take one and are one. */
@@ -65,7 +92,15 @@ export interface Authenticator<Credential> {
 /** Checks bearer tokens. */
 export type TokenAuthenticator = Authenticator<string>
 /** Checks user names with passwords. */
-export type PasswordAuthenticator = Authenticator<{ readonly username: string; readonly password: string }>
+export type PasswordAuthenticator = Authenticator<PasswordCredential>
+
+/** A name with its password, and who tries it. */
+export interface PasswordCredential {
+  readonly username: string
+  readonly password: string
+  /** Address of the one who tries; absent where there is none (a command). */
+  readonly address?: string
+}
 
 /** The one value of `skipped`. */
 export const SKIPPED: AuthnResult = Object.freeze({ kind: 'skipped' })

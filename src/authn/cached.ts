@@ -1,15 +1,21 @@
 /**
- * Cached: remembers what a token came to, for a short while, and lets concurrent checks of one token share one
- * look-up. Owns lifetimes and keys; knows nothing of how a token is checked.
+ * Cached: remembers what a credential came to, for a short while, and lets concurrent checks of one credential share
+ * one look-up. Owns lifetimes and keys; knows nothing of how a credential is checked.
  *
- * No token is kept: the key is an HMAC under a key made for this process (as in kube-apiserver's
+ * No credential is kept: the key is an HMAC under a key made for this process (as in kube-apiserver's
  * `cached_token_authenticator.go`). Errors are never remembered.
  *
  * @module
  */
 import { LRUCache } from 'lru-cache'
 import type { CallContext } from '../context.ts'
-import type { AuthnResult, TokenAuthenticator } from './authenticator.ts'
+import type {
+  Authenticator,
+  AuthnResult,
+  PasswordAuthenticator,
+  PasswordCredential,
+  TokenAuthenticator,
+} from './authenticator.ts'
 import { type KeyedDigest, keyedDigest } from './keyed-digest.ts'
 
 export type CacheEvent = 'hit' | 'miss' | 'shared'
@@ -30,12 +36,15 @@ export interface CachedOptions {
   readonly digest?: KeyedDigest
 }
 
-export interface CachedAuthenticator extends TokenAuthenticator {
+/** What was remembered, whatever it was remembered of. */
+export interface Remembered {
   /** Forgets everything, look-ups that are under way included. For changes of configuration. */
   flush(): void
-  /** Number of tokens remembered. */
+  /** Number of credentials remembered. */
   readonly size: number
 }
+
+export type CachedAuthenticator<Credential = string> = Authenticator<Credential> & Remembered
 
 interface Entry {
   readonly result: AuthnResult
@@ -46,15 +55,31 @@ interface Entry {
 
 /** Wraps a token authenticator. `skipped` is not remembered: it was free to find out. */
 export function cached(inner: TokenAuthenticator, options: CachedOptions): CachedAuthenticator {
+  return cachedBy(inner, (token) => token, options)
+}
+
+/** Wraps an authenticator of user names with passwords; from which address they come makes no difference. */
+export function cachedPassword(
+  inner: PasswordAuthenticator,
+  options: CachedOptions,
+): CachedAuthenticator<PasswordCredential> {
+  return cachedBy(inner, ({ username, password }) => `${username.length}:${username}${password}`, options)
+}
+
+function cachedBy<Credential>(
+  inner: Authenticator<Credential>,
+  textOf: (credential: Credential) => string,
+  options: CachedOptions,
+): CachedAuthenticator<Credential> {
   const { ttlMs, negativeTtlMs, entries, lookupTimeoutMs, now = Date.now, observe = () => {} } = options
   const digest = options.digest ?? keyedDigest()
   const remembered = new LRUCache<string, Entry>({ max: entries })
   let pending = new Map<string, Promise<AuthnResult>>()
 
-  async function lookUp(id: string, token: string, ctx: CallContext): Promise<AuthnResult> {
+  async function lookUp(id: string, credential: Credential, ctx: CallContext): Promise<AuthnResult> {
     const mine = pending
     const startedAt = now()
-    const result = await inner.authenticate(token, {
+    const result = await inner.authenticate(credential, {
       requestId: ctx.requestId,
       audiences: ctx.audiences,
       log: ctx.log,
@@ -72,8 +97,10 @@ export function cached(inner: TokenAuthenticator, options: CachedOptions): Cache
     return result.expiresAt === undefined ? ttlMs : Math.min(ttlMs, result.expiresAt.getTime() - startedAt)
   }
 
-  function idOf(token: string, ctx: CallContext): string {
-    return digest(cacheKey(inner.name, ctx.audiences, token))
+  /** A lone surrogate is hashed as U+FFFD is: one credential would pass for the other. Such a one is never looked up. */
+  function idOf(credential: Credential, ctx: CallContext): string | undefined {
+    const text = textOf(credential)
+    return text.isWellFormed() ? digest(cacheKey(inner.name, ctx.audiences, text)) : undefined
   }
 
   function remember(id: string): AuthnResult | undefined {
@@ -90,11 +117,13 @@ export function cached(inner: TokenAuthenticator, options: CachedOptions): Cache
 
   return {
     name: inner.name,
-    // A lone surrogate is hashed as U+FFFD is: one token would pass for the other. Such a token is never looked up.
-    recall: (token, ctx) => (token.isWellFormed() ? remember(idOf(token, ctx)) : undefined),
-    authenticate(token, ctx) {
-      if (!token.isWellFormed()) return inner.authenticate(token, ctx)
-      const id = idOf(token, ctx)
+    recall(credential, ctx) {
+      const id = idOf(credential, ctx)
+      return id === undefined ? undefined : remember(id)
+    },
+    authenticate(credential, ctx) {
+      const id = idOf(credential, ctx)
+      if (id === undefined) return inner.authenticate(credential, ctx)
       const known = remember(id)
       if (known !== undefined) return Promise.resolve(known)
       const shared = pending.get(id)
@@ -104,7 +133,7 @@ export function cached(inner: TokenAuthenticator, options: CachedOptions): Cache
       }
       observe('miss')
       const mine = pending
-      const lookup = lookUp(id, token, ctx).finally(() => mine.delete(id))
+      const lookup = lookUp(id, credential, ctx).finally(() => mine.delete(id))
       mine.set(id, lookup)
       return lookup
     },

@@ -22,7 +22,16 @@ export interface IdentityRules {
 
 export type GateEvent = 'group_reserved' | 'group_invalid' | 'username_reserved' | 'identity_invalid' | 'extra_dropped'
 
+/** Names that may pass when they come from one source, since Kubernetes itself stands behind it. */
+export interface SourceTrust {
+  /** User and group names, as they are after the prefixes. */
+  readonly name?: (name: string) => boolean
+  readonly extraKey?: (key: string) => boolean
+}
+
 export interface IdentityGateOptions extends IdentityRules {
+  /** By name of the source. */
+  readonly trusted?: ReadonlyMap<string, SourceTrust>
   /** Called once for each name kept out. A remembered identity is judged once, not at each request. */
   readonly observe?: (event: GateEvent) => void
 }
@@ -65,6 +74,9 @@ type Authenticated = Extract<AuthnResult, { kind: 'authenticated' }>
 function judge(result: Authenticated, options: IdentityGateOptions, ctx: CallContext): AuthnResult {
   const { source, user } = result
   const { observe = () => {} } = options
+  const trust = options.trusted?.get(source) ?? {}
+  const isKept = (name: string): boolean =>
+    isReservedName(name) && !options.allowReserved.includes(name) && trust.name?.(name) !== true
   const fields = { source, uid: printable(user.uid) }
 
   function refuse(code: RejectionCode & GateEvent, message: string, name: string): AuthnResult {
@@ -78,7 +90,7 @@ function judge(result: Authenticated, options: IdentityGateOptions, ctx: CallCon
   if (!isSound(username) || !isSound(user.uid)) {
     return refuse('identity_invalid', 'identity refused: forbidden characters in the user name or uid', username)
   }
-  if (isKept(username, options)) {
+  if (isKept(username)) {
     return refuse('username_reserved', 'identity refused: the user name is reserved for Kubernetes', username)
   }
 
@@ -88,7 +100,7 @@ function judge(result: Authenticated, options: IdentityGateOptions, ctx: CallCon
     if (group === '' || !isSound(name)) {
       observe('group_invalid')
       ctx.log.warn({ ...fields, name: printable(name) }, 'group left out: empty, too long or forbidden characters')
-    } else if (isKept(name, options)) {
+    } else if (isKept(name)) {
       if (options.reservedGroups === 'refuse') {
         return refuse('group_reserved', 'identity refused: a group name is reserved for Kubernetes', name)
       }
@@ -101,7 +113,7 @@ function judge(result: Authenticated, options: IdentityGateOptions, ctx: CallCon
 
   const extra = new Map<string, readonly string[]>()
   for (const [key, values] of user.extra) {
-    if (isSafeExtraKey(key)) {
+    if (isSafeExtraKey(key, trust)) {
       extra.set(key, values)
     } else {
       observe('extra_dropped')
@@ -113,17 +125,13 @@ function judge(result: Authenticated, options: IdentityGateOptions, ctx: CallCon
   return { ...result, user: gated }
 }
 
-function isKept(name: string, rules: IdentityRules): boolean {
-  return isReservedName(name) && !rules.allowReserved.includes(name)
-}
-
 function isSound(name: string): boolean {
   return name.length <= MAX_NAME && !hasForbiddenCharacters(name)
 }
 
-function isSafeExtraKey(key: string): boolean {
+function isSafeExtraKey(key: string, { extraKey }: SourceTrust): boolean {
   if (key === '' || key.length > MAX_NAME || key !== key.toLowerCase() || hasForbiddenCharacters(key)) return false
-  return key.startsWith(KEYSTONE_EXTRA) || !RESERVED_EXTRA.test(key)
+  return key.startsWith(KEYSTONE_EXTRA) || !RESERVED_EXTRA.test(key) || extraKey?.(key) === true
 }
 
 /** For the log: visible ASCII as it is, the rest as escapes, bounded. */

@@ -16,6 +16,8 @@ export interface RevocationParts {
   readonly archwayMs: number
   /** `--authentication-token-webhook-cache-ttl` of kube-apiserver, in milliseconds. */
   readonly apiserverWebhookMs: number
+  /** Whether JWTs are judged by their signature: nobody is asked whether one was taken back. */
+  readonly judgesJwts?: boolean
 }
 
 export interface RevocationBudget {
@@ -23,24 +25,27 @@ export interface RevocationBudget {
   readonly parts: { readonly archway: number; readonly apiserverWebhook: number; readonly apiserverTokens: number }
   /** The longest time, in milliseconds, from Keystone's revocation to the last request that gets in. */
   readonly totalMs: number
+  readonly judgesJwts: boolean
 }
 
 /** Adds up the caches between Keystone and a request. Keystone's own caching, if it is configured, comes on top. */
-export function revocationBudget({ archwayMs, apiserverWebhookMs }: RevocationParts): RevocationBudget {
+export function revocationBudget(given: RevocationParts): RevocationBudget {
+  const { archwayMs, apiserverWebhookMs, judgesJwts = false } = given
   const parts = {
     archway: archwayMs,
     apiserverWebhook: apiserverWebhookMs,
     apiserverTokens: APISERVER_TOKEN_CACHE_MS,
   }
-  return { parts, totalMs: archwayMs + apiserverWebhookMs + APISERVER_TOKEN_CACHE_MS }
+  return { parts, totalMs: archwayMs + apiserverWebhookMs + APISERVER_TOKEN_CACHE_MS, judgesJwts }
 }
 
 /** The sentence that is printed at start and stands in the documentation. */
-export function describeRevocation({ parts, totalMs }: RevocationBudget): string {
+export function describeRevocation({ parts, totalMs, judgesJwts }: RevocationBudget): string {
   const seconds = (ms: number): string => `${ms / 1000} s`
   return (
     `a revoked token stops working after at most ${seconds(totalMs)}: ` +
     `${seconds(parts.archway)} (cache.ttl) + ${seconds(parts.apiserverWebhook)} (kube-apiserver's webhook cache) + ` +
-    `${seconds(parts.apiserverTokens)} (kube-apiserver's token cache), plus whatever Keystone itself caches`
+    `${seconds(parts.apiserverTokens)} (kube-apiserver's token cache), plus whatever Keystone itself caches` +
+    (judgesJwts ? '; a JWT of an OIDC issuer cannot be taken back: it works until it expires' : '')
   )
 }

@@ -42,7 +42,17 @@ const COMMANDS: Readonly<Record<string, Readonly<Record<string, Load>>>> = {
   },
   'Looking at things:': {
     review: { tree: async () => (await import('./review.ts')).addReviewCommands },
+    identify: { tree: async () => (await import('./identify.ts')).addIdentifyCommand },
     config: { tree: async () => (await import('./config.ts')).addConfigCommands },
+  },
+  'Keeping files:': {
+    passwd: {
+      tree: async () => {
+        const { addPasswdCommand } = await import('./passwd.ts')
+        const { openTerminal } = await import('../credential/terminal.ts')
+        return (program, io, done) => addPasswdCommand(program, io, done, () => openTerminal({}))
+      },
+    },
   },
   'Trying it out:': {
     demo: { tree: async () => (await import('./demo.ts')).addDemoCommand },

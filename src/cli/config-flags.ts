@@ -11,12 +11,12 @@ import type { Config } from '../config/schema.ts'
 import { InvalidDocumentError, messageOf } from '../errors.ts'
 import { type CommandIo, ExitError } from './io.ts'
 
-/** Adds `--config FILE` and a flag for every option that has one. */
-export function addConfigFlags(command: Command): Command {
+/** Adds `--config FILE` and a flag for every option that has one; where `sections` are named, of these only. */
+export function addConfigFlags(command: Command, sections?: readonly string[]): Command {
   command.optionsGroup('Configuration:')
   command.addOption(new Flag('--config <FILE>', 'configuration file, YAML (see `archway config reference`)'))
   const groups = Map.groupBy(
-    listOptions().filter((option) => option.flag !== undefined),
+    listOptions().filter(({ flag, path }) => flag !== undefined && (sections?.includes(path[0] ?? '') ?? true)),
     (option) => (option.path[0] === 'authenticators' ? 'Sources of identities:' : 'Options of the file:'),
   )
   for (const [group, options] of groups) {
@@ -33,14 +33,19 @@ export function addConfigFlags(command: Command): Command {
 }
 
 /** The configuration from what was given to a command. Mistakes end it with status 1 and one line each. */
-export function configOf(given: Readonly<Record<string, unknown>>, io: CommandIo): Config {
+export function configOf(
+  given: Readonly<Record<string, unknown>>,
+  io: CommandIo,
+  { serves = true }: { readonly serves?: boolean } = {},
+): Config {
   const flags = new Map<string, string>()
   for (const { flag } of listOptions()) {
     const value = flag === undefined ? undefined : given[camelCase(flag)]
     if (flag !== undefined && typeof value === 'string') flags.set(flag, value)
   }
   const path = typeof given['config'] === 'string' ? given['config'] : undefined
-  return orExit(() => loadConfig({ file: path === undefined ? undefined : readConfigFile(path), env: io.env, flags }))
+  const file = path === undefined ? undefined : readConfigFile(path)
+  return orExit(() => loadConfig({ file, env: io.env, flags, serves }))
 }
 
 function readConfigFile(path: string): { path: string; text: string } {

@@ -47,11 +47,11 @@ export function addConfigCommands(program: Command, io: CommandIo, done: (status
     })
 }
 
-/** Names of items that are objects with one key, their kind. */
+/** Names of items that are objects with the key of their kind; a source may have a mapping beside it. */
 function namesOf(items: readonly object[]): string {
   const names = items.flatMap((item) =>
     Object.entries(item as Readonly<Record<string, { readonly name?: string } | undefined>>).flatMap(
-      ([kind, settings]) => (settings === undefined ? [] : [settings.name ?? kind]),
+      ([kind, settings]) => (settings === undefined || kind === 'mapping' ? [] : [settings.name ?? kind]),
     ),
   )
   return names.join(', ')

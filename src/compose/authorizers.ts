@@ -27,8 +27,7 @@ import type { AuthorizerSettings, Config } from '../config/schema.ts'
 import { qualifiedName } from '../config/values.ts'
 import { ArchwayError } from '../errors.ts'
 import { accessSource } from '../kube/api-client/access.ts'
-import { type KubeClient, kubeClient } from '../kube/api-client/client.ts'
-import { inClusterAccess } from '../kube/api-client/in-cluster.ts'
+import type { KubeClient } from '../kube/api-client/client.ts'
 import { kubeconfigAccess } from '../kube/api-client/kubeconfig.ts'
 import { transport } from '../kube/api-client/transport.ts'
 import type { WatchedObjects } from '../kube/api-client/watch-objects.ts'
@@ -36,6 +35,7 @@ import type { ReadinessCheck } from '../server/admin.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { UserInfo } from '../user.ts'
+import { connectToCluster } from './cluster.ts'
 import { type Closer, closeAll, type Followed, type Part } from './part.ts'
 
 /** The authorizers, as one. */
@@ -243,14 +243,6 @@ async function openWebhook(settings: SettingsOf<'webhook'>, opening: Opening): P
     observe: (event) => metrics.authorizationWebhook.labels(name, event).inc(),
     onBreaker: (state) => log.warn({ authorizer: name, state }, 'circuit breaker of an authorization webhook'),
   })
-}
-
-function connectToCluster({ config, log, version }: AuthorizationOptions, closers: Closer[]): KubeClient {
-  const { kubeconfig } = config.kubernetes
-  const load = kubeconfig === undefined ? () => inClusterAccess() : () => kubeconfigAccess({ path: kubeconfig })
-  const wire = transport({ access: accessSource({ load, log }), userAgent: `archway/${version}` })
-  closers.push(() => wire.close())
-  return kubeClient({ transport: wire })
 }
 
 async function withRecorder(

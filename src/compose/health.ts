@@ -11,8 +11,8 @@ import { type AdminServer, createAdminServer, type ReadinessCheck } from '../ser
 import type { ArchwayServer } from '../server/listener.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { Identities } from './identities.ts'
 import type { Followed } from './part.ts'
-import type { Source } from './sources.ts'
 
 export async function openAdmin(
   config: Config,
@@ -56,17 +56,15 @@ export function fileCheck(file: Followed): ReadinessCheck {
 }
 
 export interface CollectedParts {
-  readonly sources: readonly Source[]
+  readonly caches: Identities['caches']
   readonly stores: readonly PolicyStore[]
   readonly files: readonly Followed[]
   readonly server: ArchwayServer
 }
 
 /** Values that are read when somebody asks for them. */
-export function collectMetrics(metrics: Metrics, { sources, stores, files, server }: CollectedParts): void {
-  for (const { authenticator, cache } of sources) {
-    if (cache !== undefined) metrics.cacheEntries.labels(authenticator.name).set(cache.size)
-  }
+export function collectMetrics(metrics: Metrics, { caches, stores, files, server }: CollectedParts): void {
+  for (const { source, cache } of caches) metrics.cacheEntries.labels(source).set(cache.size)
   metrics.reloads.reset()
   for (const status of files.map((file) => file.status())) {
     if (status === undefined) continue

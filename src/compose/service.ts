@@ -4,10 +4,8 @@
  *
  * @module
  */
-import { audienceBound } from '../authn/audiences.ts'
-import { identityGate } from '../authn/identity-gate.ts'
+import type { TokenAuthenticator } from '../authn/authenticator.ts'
 import { type RevocationBudget, revocationBudget } from '../authn/revocation.ts'
-import { union as unionOfAuthenticators } from '../authn/union.ts'
 import type { Authorizer } from '../authz/authorizer.ts'
 import type { Config } from '../config/schema.ts'
 import { ArchwayError } from '../errors.ts'
@@ -18,8 +16,8 @@ import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
 import { type Observation, REVIEW_PATHS, webhook } from '../webhook/webhook.ts'
 import { openAuthorization } from './authorizers.ts'
 import { collectMetrics, fileCheck, openAdmin, reachable } from './health.ts'
+import { type Identities, openIdentities } from './identities.ts'
 import { type Closer, closeAll, type Followed, type Part } from './part.ts'
-import { openSource, type Source } from './sources.ts'
 
 export interface ComposeOptions {
   readonly log: Logger
@@ -50,22 +48,28 @@ export async function startService(config: Config, options: ComposeOptions): Pro
   let stopped: Promise<void> | undefined
   const stop = (): Promise<void> => (stopped ??= closeAll(closers, log))
   try {
-    const sources: Source[] = []
-    for (const settings of config.authenticators) {
-      const source = await openSource(settings, { config, metrics, ...options })
-      closers.push(() => source.close())
-      sources.push(source)
+    const identities = await openIdentities({ config, metrics, ...options })
+    closers.push(() => identities.close())
+    if (!identities.judgesTokens) {
+      log.warn({}, 'no source judges bearer tokens, and the webhook sees nothing else: it will refuse everybody')
+    }
+    if (config.authenticators.some(({ apiserver }) => apiserver !== undefined)) {
+      log.warn(
+        {},
+        'tokens are asked of the API server: it must not be the one that asks this webhook, or each asks the other',
+      )
     }
     const authorization = await openAuthorization({ config, metrics, ...options })
     closers.push(() => authorization.close())
-    const server = createServer(serverOptions(config, sources, authorization.authorizer, metrics, log))
+    const server = createServer(serverOptions(config, identities.tokens, authorization.authorizer, metrics, log))
     closers.push(() => server.close({ drainMs: config.server.drain }))
     const url = `https://${formatListen(reachable(await server.listen()))}`
-    const parts: readonly Part[] = [...sources, authorization]
+    const parts: readonly Part[] = [identities, authorization]
     const files = [...parts.flatMap((part) => part.files), tlsFile(server)]
-    const revocation = revocationOf(config, sources, metrics)
+    const revocation = revocationOf(config, identities, metrics)
     const checks = [...parts.flatMap((part) => part.checks), ...files.map(fileCheck)]
-    const collect = (): void => collectMetrics(metrics, { sources, stores: authorization.stores, files, server })
+    const collect = (): void =>
+      collectMetrics(metrics, { caches: identities.caches, stores: authorization.stores, files, server })
     const admin = await openAdmin(config, checks, metrics, collect, options)
     if (admin !== undefined) closers.push(() => admin.server.close())
     return {
@@ -85,17 +89,12 @@ export async function startService(config: Config, options: ComposeOptions): Pro
 
 function serverOptions(
   config: Config,
-  sources: readonly Source[],
+  authenticator: TokenAuthenticator,
   authorizer: Authorizer,
   metrics: Metrics,
   log: Logger,
 ): Parameters<typeof createServer>[0] {
   const { tls, limits, listen } = config.server
-  const everyone = unionOfAuthenticators(sources.map((source) => source.authenticator))
-  const authenticator = audienceBound(
-    identityGate(everyone, { ...config.identity, observe: (event) => metrics.gateEvents.labels(event).inc() }),
-    config.audiences,
-  )
   return {
     listen: parseListen(listen),
     lanePaths: REVIEW_PATHS,
@@ -165,10 +164,11 @@ function tlsFile(server: ArchwayServer): Followed {
   return { status: () => server.tlsStatus(), check: () => server.checkTls() }
 }
 
-function revocationOf(config: Config, sources: readonly Source[], metrics: Metrics): RevocationBudget {
+function revocationOf(config: Config, { caches }: Identities, metrics: Metrics): RevocationBudget {
   const revocation = revocationBudget({
-    archwayMs: sources.some((source) => source.cache !== undefined) ? config.cache.ttl : 0,
+    archwayMs: caches.length > 0 ? config.cache.ttl : 0,
     apiserverWebhookMs: config.kubernetes.authenticationCacheTtl,
+    judgesJwts: config.authenticators.some((each) => (each.oidc ?? each.authenticationConfiguration) !== undefined),
   })
   for (const [part, ms] of Object.entries(revocation.parts)) metrics.revocationSeconds.labels(part).set(ms / 1000)
   return revocation

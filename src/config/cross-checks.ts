@@ -8,10 +8,13 @@ import type { Problem } from '../errors.ts'
 import { knownKeys } from './options.ts'
 import { qualifiedName } from './values.ts'
 
-/** Finds every contradiction between values. Whatever has a wrong type is left to the schema. */
-export function crossCheck(config: unknown): readonly Problem[] {
+/**
+ * Finds every contradiction between values. Whatever has a wrong type is left to the schema. A configuration that is
+ * not to be served needs no certificate to serve with.
+ */
+export function crossCheck(config: unknown, { serves }: { readonly serves: boolean }): readonly Problem[] {
   return [
-    ...checkServer(at(config, 'server', 'tls')),
+    ...(serves ? checkServer(at(config, 'server', 'tls')) : []),
     ...checkSources(at(config, 'authenticators')),
     ...checkAuthorizers(at(config, 'authorizers')),
   ]
@@ -31,7 +34,18 @@ function* checkServer(tls: unknown): Generator<Problem> {
 }
 
 /** Kinds of sources and the names they have unless told otherwise. */
-const SOURCES: Kinds = { tokenFile: 'token-file', keystone: 'keystone' }
+const SOURCES: Kinds = {
+  tokenFile: 'token-file',
+  passwordFile: 'password-file',
+  x509: 'x509',
+  keystone: 'keystone',
+  ldap: 'ldap',
+  oidc: 'oidc',
+  authenticationConfiguration: 'oidc-file',
+  apiserver: 'apiserver',
+  requestHeader: 'request-header',
+  anonymous: 'anonymous',
+}
 const AUTHORIZERS: Kinds = {
   keystonePolicy: 'keystone-policy',
   rbac: 'rbac',
@@ -49,11 +63,29 @@ function* checkSources(sources: unknown): Generator<Problem> {
     const message = 'no source of identities: name at least one, or pass --keystone-url URL or --token-file FILE'
     yield { path: 'authenticators', message }
   }
-  for (const item of yield* checkItems('authenticators', sources, SOURCES)) {
+  const items = yield* checkItems('authenticators', sources, SOURCES)
+  const authorities = items.filter(({ kind }) => kind === 'x509').flatMap(({ value }) => caFiles(value))
+  for (const [index, source] of Array.isArray(sources) ? sources.entries() : []) {
+    if (at(source, 'anonymous') === undefined || at(source, 'mapping') === undefined) continue
+    yield {
+      path: `authenticators[${index}].mapping`,
+      message: 'the anonymous are always called the same: leave it out',
+    }
+  }
+  for (const item of items) {
+    if (item.kind === 'requestHeader' && authorities.includes(at(item.value, 'caFile'))) {
+      const message = 'is an authority of people as well (x509): whoever it certifies could be anybody'
+      yield { path: `${item.path}.caFile`, message }
+    }
     if ((at(item.value, 'clientCertFile') === undefined) !== (at(item.value, 'clientKeyFile') === undefined)) {
       yield { path: `${item.path}.clientCertFile`, message: 'clientCertFile and clientKeyFile go together' }
     }
   }
+}
+
+function caFiles(x509: unknown): readonly unknown[] {
+  const list = at(x509, 'authorities')
+  return Array.isArray(list) ? list.map((authority) => at(authority, 'caFile')) : []
 }
 
 function* checkAuthorizers(authorizers: unknown): Generator<Problem> {

@@ -17,19 +17,23 @@ export interface ConfigSources {
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Flags by name, without dashes. */
   readonly flags?: ReadonlyMap<string, string>
+  /** Whether it is for a door, which needs a certificate; `true` when absent. */
+  readonly serves?: boolean
 }
 
 /** Reads and checks the configuration. Throws {@link InvalidDocumentError} with every problem there is. */
 export function loadConfig(sources: ConfigSources): Config {
-  const { file } = sources
+  const { file, serves = true } = sources
   const document = readYaml(file?.text ?? '')
   const problems: Problem[] = [...document.problems]
   let config: Config | undefined
   if (problems.length === 0) {
     const merged = merge(document.value, sources, problems)
     const parsed = configSchema.safeParse(merged)
-    const fromSchema = parsed.success ? [] : parsed.error.issues.flatMap((issue) => toProblems(issue, merged))
-    const crossing = isTree(merged) ? crossCheck(merged) : []
+    const fromSchema = parsed.success
+      ? []
+      : ofTypeFirst(parsed.error.issues).flatMap((each) => toProblems(each, merged))
+    const crossing = isTree(merged) ? crossCheck(merged, { serves }) : []
     problems.push(...withoutEchoes(fromSchema, crossing, merged))
     config = parsed.data
   }
@@ -37,6 +41,12 @@ export function loadConfig(sources: ConfigSources): Config {
     throw new InvalidDocumentError('config_invalid', file?.path ?? 'configuration', problems.map(document.locate))
   }
   return config
+}
+
+/** A value of a wrong type or size needs no further complaint about what it means. */
+function ofTypeFirst(issues: readonly z.core.$ZodIssue[]): readonly z.core.$ZodIssue[] {
+  const wrong = new Set(issues.filter(({ code }) => code !== 'custom').map(({ path }) => formatPath(path)))
+  return issues.filter(({ code, path }) => code !== 'custom' || !wrong.has(formatPath(path)))
 }
 
 /**
@@ -153,6 +163,11 @@ function setAt(tree: Tree, path: readonly string[], value: unknown): void {
     tree[key] = value
     return
   }
+  if (rest[0] === '[]') {
+    tree[key] ??= [{}]
+    for (const item of itemsOf(tree[key])) setAt(item, rest.slice(1), value)
+    return
+  }
   const next = tree[key]
   if (next === undefined || next === null) tree[key] = {}
   else if (!isTree(next)) return // a wrong type, which the schema reports
@@ -162,20 +177,27 @@ function setAt(tree: Tree, path: readonly string[], value: unknown): void {
 /** A flag for an item of a list goes to the one item of its kind; where there is none, it makes one. */
 function setOnItem(tree: Tree, given: GivenValue, problems: Problem[]): void {
   const { option, by } = given
-  const [list = '', , kind = '', key = ''] = option.path
+  const [list = '', , kind = '', ...keys] = option.path
   tree[list] ??= []
   const items = tree[list]
   if (!Array.isArray(items)) return
   const ofKind = items.filter((item) => isTree(item) && isTree(item[kind]))
-  if (ofKind.length > 1) {
+  const within = ofKind.length === 1 ? itemsOf(valueAt(ofKind[0], [kind, ...keys.slice(0, keys.indexOf('[]'))])) : []
+  if (ofKind.length > 1 || (keys.includes('[]') && within.length > 1)) {
     problems.push({ path: list, message: `${by}: there are several of the kind ${kind}; edit the file` })
   } else if (ofKind.length === 1) {
-    setAt(ofKind[0], [kind, key], written(given))
+    setAt(ofKind[0], [kind, ...keys], written(given))
   } else if (option.makes) {
-    items.push({ [kind]: { [key]: written(given) } })
+    const item: Tree = {}
+    setAt(item, [kind, ...keys], written(given))
+    items.push(item)
   } else {
     problems.push({ path: list, message: `${by}: there is no ${kind} it could belong to` })
   }
+}
+
+function itemsOf(list: unknown): readonly Tree[] {
+  return Array.isArray(list) ? list.filter(isTree) : []
 }
 
 function written({ option, text }: GivenValue): string | readonly string[] {

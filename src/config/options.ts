@@ -5,7 +5,8 @@
  * @module
  */
 import { z } from 'zod'
-import { configSchema, optionRegistry } from './schema.ts'
+import { optionRegistry } from './option.ts'
+import { configSchema } from './schema.ts'
 
 export interface Option {
   /** `['authenticators', '[]', 'keystone', 'url']`; `[]` stands for any item of a list. */
@@ -13,7 +14,7 @@ export interface Option {
   /** `server.listen`, `authenticators[].keystone.url`. */
   readonly name: string
   readonly description: string
-  /** `text`, `number`, `true or false`, `list of text`, or the values that are taken. */
+  /** `text`, `number`, `true or false`, `list of text`, `section`, or the values that are taken. */
   readonly type: string
   /** As written in the file; `undefined` where there is none. */
   readonly defaultValue: unknown
@@ -31,12 +32,17 @@ interface JsonSchema {
   readonly type?: string
   readonly enum?: readonly unknown[]
   readonly items?: JsonSchema
+  readonly anyOf?: readonly JsonSchema[]
+  readonly const?: unknown
   readonly default?: unknown
 }
 
-/** Every option of the configuration. */
+let all: readonly Option[] | undefined
+
+/** Every option of the configuration; made once. */
 export function listOptions(): readonly Option[] {
-  return [...walk(configSchema, [])]
+  all ??= [...walk(configSchema, [])]
+  return all
 }
 
 /** A kind of item of a list: `authorizers[].rbac`. */
@@ -112,13 +118,17 @@ function describe(schema: z.ZodType, path: readonly string[]): Option {
 
 function typeName(schema: JsonSchema): string {
   if (schema.enum !== undefined) return schema.enum.map((value) => `\`${value}\``).join(', ')
+  if (schema.const !== undefined) return `\`${schema.const}\``
   if (schema.items !== undefined) return `list of ${typeName(schema.items)}`
+  if (schema.anyOf !== undefined) return schema.anyOf.map(typeName).join(' or ')
   switch (schema.type) {
     case 'integer':
     case 'number':
       return 'number'
     case 'boolean':
       return 'true or false'
+    case 'object':
+      return 'section'
     default:
       return 'text'
   }

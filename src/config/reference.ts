@@ -19,11 +19,13 @@ export function configJsonSchema(): object {
 export function configReference(): string {
   const sections = Map.groupBy(listOptions(), (option) => section(option.path))
   const kinds = listKinds()
+  const below = (kind: string): string[] =>
+    [...sections.keys()].filter((name) => name.startsWith(`${kind}.`) || name.startsWith(`${kind}[`))
   const names = [...sections.keys()].flatMap((name) => {
-    const [list, kind] = name.split('.', 2)
-    return kind !== undefined && list?.endsWith('[]')
-      ? kinds.filter((each) => each.name.startsWith(`${list}.`)).map((each) => each.name)
-      : [name]
+    const list = /^\w+\[\]/.exec(name)?.[0]
+    if (list === undefined) return [name]
+    // A kind without options has a section as well.
+    return kinds.filter((kind) => kind.name.startsWith(`${list}.`)).flatMap(({ name: kind }) => [kind, ...below(kind)])
   })
   const parts = [...new Set(names)].flatMap((name) => [
     `## ${name}`,
@@ -42,9 +44,9 @@ flags beat environment beat file. Durations are written \`30s\`, \`500ms\`, \`1m
 that belongs to an item of a list (\`authenticators[]\`, \`authorizers[]\`) goes to the one item of its kind, or makes one
 where there is none.`
 
+/** `authenticators[].ldap.attributes.extra[]` of what stands right there. */
 function section(path: readonly string[]): string {
-  if (path[1] === '[]') return `${path[0]}[].${path[2]}`
-  return path.length === 1 ? 'top level' : path.slice(0, -1).join('.')
+  return path.length === 1 ? 'top level' : path.slice(0, -1).join('.').replaceAll('.[]', '[]')
 }
 
 function table(options: readonly Option[]): string {

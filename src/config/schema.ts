@@ -5,32 +5,19 @@
  * @module
  */
 import { z } from 'zod'
-import { TOKEN_SCOPES } from '../authn/keystone-token.ts'
+import { TOKEN_SCOPES } from '../authn/keystone-identity.ts'
 import { usernameFormat } from '../authn/username-format.ts'
-import { messageOf } from '../errors.ts'
 import { parseKeystoneUrl } from '../keystone/url.ts'
 import { LOG_FORMATS, LOG_LEVELS } from '../telemetry/logger.ts'
+import { ldapSource } from './ldap-source.ts'
+import { mappingOptions } from './mapping-options.ts'
+import { authenticationConfigurationSource, oidcSource } from './oidc-source.ts'
+import { checkedText, option } from './option.ts'
+import { passwordFileSource } from './password-file-source.ts'
+import { loginProtection } from './protection.ts'
+import { requestHeaderSource } from './request-header-source.ts'
 import { duration, filePath, listenAddress, objectName } from './values.ts'
-
-/** How an option can be given besides the file. */
-export interface OptionMeta {
-  /** Without the dashes. */
-  readonly flag?: string
-  readonly env?: string
-  /** Word for the value in `--help`. */
-  readonly value?: string
-  /** Of an item of a list: the flag makes the item where there is none. */
-  readonly makes?: boolean
-}
-
-/** Flags and variables of the schema's leaves. */
-export const optionRegistry: z.core.$ZodRegistry<OptionMeta> = z.registry<OptionMeta>()
-
-function option<S extends z.ZodType>(schema: S, description: string, meta: OptionMeta = {}): S {
-  const described = schema.describe(description)
-  optionRegistry.add(described, meta)
-  return described
-}
+import { x509Source } from './x509-source.ts'
 
 const MIB = 1024 * 1024
 
@@ -99,17 +86,6 @@ const admin = z.strictObject({
   ),
 })
 
-/** Text that a parser must take; its message becomes the problem. */
-function checkedText(parse: (text: string) => unknown): z.ZodString {
-  return z.string().superRefine((text, ctx) => {
-    try {
-      parse(text)
-    } catch (thrown) {
-      ctx.addIssue({ code: 'custom', message: messageOf(thrown) })
-    }
-  })
-}
-
 const tokenFileSource = z
   .strictObject({
     path: option(filePath(), 'The file: CSV as of kube-apiserver (`token,user,uid,"group1,group2"`). Reloaded.', {
@@ -166,11 +142,54 @@ const keystoneSource = z
     ),
     maxGroups: option(z.int().min(1).default(1000), 'Groups a user may have; with more the token is refused.'),
     userAgent: option(z.array(z.string().min(1)).default([]), 'Put before the User-Agent sent to Keystone.'),
+    passwords: z
+      .strictObject({
+        enabled: option(z.boolean().default(true), 'Whether user names with passwords are checked at Keystone, too.'),
+        domain: option(
+          z.string().min(1).default('default'),
+          'Domain of names that name none, by name; `default` is the id of the first one.',
+        ),
+        domains: option(
+          z.array(z.string().min(1)).default([]),
+          'Domains that `name@domain` and `domain\\name` may name; empty: whatever stands there. Set it where names hold an `@`.',
+        ),
+        project: option(
+          z.string().min(1).optional(),
+          'Name of the project that people work in. Without it their default project; who has none is let in only where `scopes` has `unscoped`.',
+        ),
+        projectDomain: option(z.string().min(1).optional(), 'Domain of `project`. Default: `domain`.'),
+      })
+      .prefault({}),
   })
   .describe('OpenStack Keystone tokens, each checked with itself as authority.')
 
-/** One source: an object with one key, its kind. */
-const authenticator = z.strictObject({ tokenFile: tokenFileSource.optional(), keystone: keystoneSource.optional() })
+const apiserverSource = z
+  .strictObject({
+    name: option(z.string().min(1).default('apiserver'), 'Name of the source in logs and metrics.'),
+    audiences: option(
+      z.array(z.string().min(1)).min(1),
+      'Whom a token has to be made for; one of them is enough. Names of ours, not those of the API server.',
+    ),
+    serviceAccountsOnly: option(z.boolean().default(true), 'Whether nobody but service accounts comes this way.'),
+  })
+  .describe('Tokens that the API server knows, asked by TokenReview. Not for the webhook: it would be asked in turn.')
+
+const anonymousSource = z.strictObject({}).describe('Whoever shows no credential is `system:anonymous`.')
+
+/** One source: an object with the key of its kind, and what is done with its names. */
+const authenticator = z.strictObject({
+  tokenFile: tokenFileSource.optional(),
+  passwordFile: passwordFileSource.optional(),
+  x509: x509Source.optional(),
+  keystone: keystoneSource.optional(),
+  ldap: ldapSource.optional(),
+  oidc: oidcSource.optional(),
+  authenticationConfiguration: authenticationConfigurationSource.optional(),
+  apiserver: apiserverSource.optional(),
+  requestHeader: requestHeaderSource.optional(),
+  anonymous: anonymousSource.optional(),
+  mapping: mappingOptions.optional(),
+})
 
 const keystonePolicyAuthorizer = z
   .strictObject({
@@ -359,6 +378,7 @@ export const configSchema = z.strictObject({
     .default([])
     .describe('Authorizers, asked in this order; the first allow or deny wins. None: no opinion on anything.'),
   identity: identity.prefault({}),
+  loginProtection: loginProtection.prefault({}),
   audiences: option(
     z.array(z.string().min(1)).default([]),
     'Audiences that tokens are good for. Empty: not audience-aware; kube-apiserver then assumes its own.',
@@ -375,4 +395,6 @@ export type Config = z.output<typeof configSchema>
 /** The configuration as it is written. */
 export type ConfigInput = z.input<typeof configSchema>
 export type AuthorizerSettings = Config['authorizers'][number]
-export type KeystoneSource = NonNullable<Config['authenticators'][number]['keystone']>
+export type AuthenticatorSettings = Config['authenticators'][number]
+export type ApiserverSource = NonNullable<AuthenticatorSettings['apiserver']>
+export type KeystoneSource = NonNullable<AuthenticatorSettings['keystone']>

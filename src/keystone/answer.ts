@@ -24,14 +24,14 @@ export type Verdict =
 const errorDocument = z.object({ error: z.object({ code: z.number() }) })
 
 /**
- * Judges an answer to a request that was made with a token.
+ * Judges an answer to a request that was made with a token, or for one.
  *
  * @throws ArchwayError when it is neither yes nor no: `keystone_busy` for 429, `keystone_unreachable` for 408 and 5xx,
  *   `keystone_answer_invalid` for the rest. The message has nothing of the body.
  */
 export function judge(raw: RawAnswer, target: Target, now: () => Date): Verdict {
   const { status } = raw
-  if (status === 200 || status === 203) {
+  if (status === 200 || status === 201 || status === 203) {
     const document = readJson(raw)
     if (document === undefined) throw refuse(target, raw, 'is not JSON', 'is it the Identity API? End the URL with /v3')
     return { kind: 'answered', document }

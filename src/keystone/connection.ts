@@ -1,5 +1,5 @@
 /**
- * One connection to Keystone, for one GET at a time. Opened when first used, kept for the next, opened anew when the
+ * One connection to Keystone, for one request at a time. Opened when first used, kept for the next, opened anew when the
  * other side has closed it.
  *
  * @module
@@ -22,14 +22,22 @@ export interface RawAnswer {
   readonly body: Buffer
 }
 
+/** A request: a GET, or with a body a POST. */
+export interface RawRequest {
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
 export interface Connection {
   /**
-   * Sends one GET. Redirects are answers like any other. A kept connection that turns out to be dead, with nothing of
-   * the answer received, is opened anew and the request repeated, once: a GET may be.
+   * Sends one request. Redirects are answers like any other. A kept connection that turns out to be dead, with nothing
+   * of the answer received, is opened anew and the request repeated, once: a GET may be, and a login makes at worst a
+   * second token.
    *
    * @throws the reason of the attempt's signal, or the error of the connection, both as they are.
    */
-  get(path: string, headers: Readonly<Record<string, string>>, attempt: Attempt): Promise<RawAnswer>
+  send(request: RawRequest, attempt: Attempt): Promise<RawAnswer>
   /** A call was cut off in the middle; the connection is closed and cannot be used again. */
   readonly broken: boolean
   close(): Promise<void>
@@ -37,7 +45,7 @@ export interface Connection {
 
 type Outcome = { readonly answer: RawAnswer } | { readonly error: Error; readonly stale: boolean }
 
-/** A connection to `origin`; nothing is opened before the first {@link Connection.get}. */
+/** A connection to `origin`; nothing is opened before the first {@link Connection.send}. */
 export function openConnection(origin: string, connector: buildConnector.connector): Connection {
   let socket: Socket | undefined
   let answered = 0 // on the present socket
@@ -64,7 +72,7 @@ export function openConnection(origin: string, connector: buildConnector.connect
     socket?.destroy(new Error('given up'))
   }
 
-  function exchange(path: string, headers: Readonly<Record<string, string>>, attempt: Attempt): Promise<Outcome> {
+  function exchange({ path, headers, body }: RawRequest, attempt: Attempt): Promise<Outcome> {
     return new Promise((resolve) => {
       const chunks: Buffer[] = []
       const readBefore = socket?.bytesRead
@@ -81,31 +89,28 @@ export function openConnection(origin: string, connector: buildConnector.connect
       if (attempt.signal.aborted) return settle({ error: attempt.signal.reason, stale: false })
       attempt.signal.addEventListener('abort', abort, { once: true })
       attempt.enter('connection')
-      client.dispatch(
-        { path, method: 'GET', headers },
-        {
-          onRequestStart: () => {
-            attempt.enter('answer')
-          },
-          onResponseStart: (_controller, code, fields) => {
-            if (code < 200) return
-            attempt.enter('body')
-            status = code
-            received = fields
-          },
-          onResponseData: (_controller, chunk) => {
-            chunks.push(chunk)
-          },
-          onResponseEnd: () => {
-            answered++
-            settle({ answer: { status, headers: received, body: Buffer.concat(chunks) } })
-          },
-          onResponseError: (_controller, error) => {
-            // A new socket would have set `answered` to 0.
-            settle({ error, stale: answered > 0 && socket?.bytesRead === readBefore })
-          },
+      client.dispatch(body === undefined ? { path, method: 'GET', headers } : { path, method: 'POST', headers, body }, {
+        onRequestStart: () => {
+          attempt.enter('answer')
         },
-      )
+        onResponseStart: (_controller, code, fields) => {
+          if (code < 200) return
+          attempt.enter('body')
+          status = code
+          received = fields
+        },
+        onResponseData: (_controller, chunk) => {
+          chunks.push(chunk)
+        },
+        onResponseEnd: () => {
+          answered++
+          settle({ answer: { status, headers: received, body: Buffer.concat(chunks) } })
+        },
+        onResponseError: (_controller, error) => {
+          // A new socket would have set `answered` to 0.
+          settle({ error, stale: answered > 0 && socket?.bytesRead === readBefore })
+        },
+      })
     })
   }
 
@@ -113,11 +118,11 @@ export function openConnection(origin: string, connector: buildConnector.connect
     get broken() {
       return broken
     },
-    async get(path, headers, attempt) {
-      let outcome = await exchange(path, headers, attempt)
+    async send(request, attempt) {
+      let outcome = await exchange(request, attempt)
       if ('error' in outcome && outcome.stale) {
         answered = 0
-        outcome = await exchange(path, headers, attempt)
+        outcome = await exchange(request, attempt)
       }
       if ('error' in outcome) throw outcome.error
       return outcome.answer

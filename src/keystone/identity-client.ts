@@ -1,5 +1,5 @@
 /**
- * Client of the OpenStack Identity API v3: is this token good, whose is it, in which groups are they.
+ * Client of the OpenStack Identity API v3: is this token or password good, whose is it, in which groups are they.
  *
  * This room owns the wire to Keystone: URLs, connections, deadlines, and what an answer means. It leaves to others
  * what follows from an identity, and keeps nothing of a token between calls.
@@ -11,8 +11,8 @@ import { buildConnector } from 'undici'
 import type { CallContext } from '../context.ts'
 import { ArchwayError, type ErrorCode } from '../errors.ts'
 import { guardedLookup, type LookupAll } from './address.ts'
-import { judge, type Verdict } from './answer.ts'
-import { type Connection, openConnection, type RawAnswer } from './connection.ts'
+import { judge, undecided, type Verdict } from './answer.ts'
+import { type Connection, openConnection, type RawAnswer, type RawRequest } from './connection.ts'
 import { type Attempt, orAborted, withDeadline } from './deadline.ts'
 import { connectionFailure, type Target } from './failure.ts'
 import { type GroupListing, listGroups } from './groups.ts'
@@ -41,9 +41,27 @@ export type KeystoneOutcome =
 
 /** One call, after it has ended. */
 export interface KeystoneObservation {
-  readonly call: 'validate' | 'groups' | 'version'
+  readonly call: 'validate' | 'groups' | 'login' | 'version'
   readonly outcome: KeystoneOutcome
   readonly seconds: number
+}
+
+/** A domain or project, by id or by name. */
+export type KeystoneDomainRef = { readonly id: string } | { readonly name: string }
+
+/** A user's password, and what the token is to be good for. */
+export interface PasswordLogin {
+  readonly username: string
+  readonly domain: KeystoneDomainRef
+  readonly password: string
+  /** Absent: the user's default project, or nothing. */
+  readonly project?: { readonly id: string } | { readonly name: string; readonly domain: KeystoneDomainRef }
+}
+
+/** A token that was made, with what Keystone says of it. */
+export interface LoggedIn {
+  readonly token: string
+  readonly details: KeystoneToken
 }
 
 export interface KeystoneClientOptions {
@@ -94,6 +112,15 @@ export interface IdentityClient {
    * @throws ArchwayError as {@link IdentityClient.validateToken}.
    */
   listGroups(token: string, userId: string, call: KeystoneCall): Promise<GroupListing>
+  /**
+   * Logs in with a password. `undefined`: Keystone refuses (unknown user, wrong password, disabled, no role on the
+   * project, another factor wanted); it does not say which.
+   *
+   * `POST /v3/auth/tokens?nocatalog`.
+   *
+   * @throws ArchwayError as {@link IdentityClient.validateToken}.
+   */
+  logIn(login: PasswordLogin, call: KeystoneCall): Promise<LoggedIn | undefined>
   /**
    * Asks for the version document of v3, without credentials: is Keystone there?
    *
@@ -146,20 +173,23 @@ export function keystoneClient(options: KeystoneClientOptions): IdentityClient {
     return () => openConnection(url.origin, connector)
   }
 
-  function targetAt(path: string): Target {
-    return { name: `GET ${url.origin}${path.replace(/\?.*$/, '')}`, tls: !url.insecure, trust }
+  function targetAt(path: string, method = 'GET'): Target {
+    return { name: `${method} ${url.origin}${path.replace(/\?.*$/, '')}`, tls: !url.insecure, trust }
   }
 
-  async function get(path: string, headers: Readonly<Record<string, string>>, attempt: Attempt): Promise<RawAnswer> {
+  async function send(request: RawRequest, attempt: Attempt): Promise<RawAnswer> {
+    const headers = { accept: 'application/json', 'user-agent': userAgent, ...request.headers }
     attempt.enter('queue')
     try {
-      return await pool.run(attempt.signal, (connection) =>
-        connection.get(path, { accept: 'application/json', 'user-agent': userAgent, ...headers }, attempt),
-      )
+      return await pool.run(attempt.signal, (connection) => connection.send({ ...request, headers }, attempt))
     } catch (error) {
       if (error instanceof ArchwayError || !(error instanceof Error)) throw error
-      throw connectionFailure(error, targetAt(path), attempt.phase)
+      throw connectionFailure(error, targetAt(request.path, request.body && 'POST'), attempt.phase)
     }
+  }
+
+  function get(path: string, headers: Readonly<Record<string, string>>, attempt: Attempt): Promise<RawAnswer> {
+    return send({ path, headers }, attempt)
   }
 
   const versions = findVersion({
@@ -247,6 +277,23 @@ export function keystoneClient(options: KeystoneClientOptions): IdentityClient {
         return [listing, listing.kind === 'listed' ? 'ok' : listing.kind]
       }),
 
+    logIn: (login, call) =>
+      observed('login', call.signal, async () => {
+        const found = await withBase('/auth/tokens', call, async (base, attempt) => {
+          const path = `${base}/auth/tokens?nocatalog`
+          const target = targetAt(path, 'POST')
+          const headers = { 'content-type': 'application/json' }
+          const raw = await send({ path, headers, body: loginDocument(login) }, attempt)
+          const verdict = judge(raw, target, now)
+          if (verdict.kind === 'refused') {
+            if (verdict.status === 401) return undefined
+            throw undecided(raw, target, now)
+          }
+          return { token: issuedToken(raw, target), details: readToken(verdict.document, target) }
+        })
+        return [found, found === undefined ? 'refused' : 'ok']
+      }),
+
     ping: (call) =>
       observed('version', call.signal, async () => {
         await withBase('/', call, async (base, attempt) => {
@@ -271,6 +318,23 @@ function checkSubject(raw: RawAnswer, token: string, target: Target): void {
   const [theirs, ours] = [Buffer.from(String(subject)), Buffer.from(token)] // two such headers are not one token
   if (theirs.length === ours.length && timingSafeEqual(theirs, ours)) return
   const message = `${target.name}: the answer is about another token; does a cache stand in front of Keystone?`
+  throw new ArchwayError('keystone_answer_invalid', message, { retryAfter: 1 })
+}
+
+/** Identity API v3, "Password authentication with scoped authorization". */
+function loginDocument({ username, domain, password, project }: PasswordLogin): string {
+  return JSON.stringify({
+    auth: {
+      identity: { methods: ['password'], password: { user: { name: username, domain, password } } },
+      ...(project === undefined ? {} : { scope: { project } }),
+    },
+  })
+}
+
+function issuedToken({ headers }: RawAnswer, target: Target): string {
+  const token = headers['x-subject-token']
+  if (typeof token === 'string' && isSendable(token)) return token
+  const message = `${target.name}: the answer has no usable X-Subject-Token; is it the Identity API?`
   throw new ArchwayError('keystone_answer_invalid', message, { retryAfter: 1 })
 }
 

@@ -39,7 +39,12 @@ export type TokenReviewVerdict =
   /** A clean no, which kube-apiserver remembers. */
   | { readonly kind: 'rejected' }
   /** No verdict: kube-apiserver logs the cause, answers 401 and asks again next time. */
-  | { readonly kind: 'undecided'; readonly cause: string }
+  | {
+      readonly kind: 'undecided'
+      readonly cause: string
+      /** `status.error`, where that is the cause. */
+      readonly error?: string
+    }
 
 export interface TokenReviewReply {
   readonly verdict: TokenReviewVerdict
@@ -120,7 +125,9 @@ function cutOut(token: Secret, text: string): string {
 }
 
 function withoutToken(verdict: TokenReviewVerdict, token: Secret): TokenReviewVerdict {
-  return verdict.kind === 'undecided' ? { ...verdict, cause: cutOut(token, verdict.cause) } : verdict
+  if (verdict.kind !== 'undecided') return verdict
+  const { cause, error } = verdict
+  return { ...verdict, cause: cutOut(token, cause), ...(error === undefined ? {} : { error: cutOut(token, error) }) }
 }
 
 function judge(httpStatus: number, body: Buffer, asked: TokenReviewClientOptions): TokenReviewVerdict {
@@ -128,17 +135,24 @@ function judge(httpStatus: number, body: Buffer, asked: TokenReviewClientOptions
     return { kind: 'undecided', cause: `HTTP ${httpStatus}${sentence(body)}` }
   }
   try {
-    const document = asObject(parseStrictJson(body) ?? {}, 'the answer')
-    const apiVersion = optionalString(document, 'apiVersion', 'apiVersion')
-    if (apiVersion !== '' && apiVersion !== asked.apiVersion) {
-      return { kind: 'undecided', cause: `the answer is ${apiVersion}, asked was ${asked.apiVersion}` }
-    }
-    const kind = optionalString(document, 'kind', 'kind')
-    if (kind !== '' && kind !== 'TokenReview') return { kind: 'undecided', cause: `the answer is a ${kind}` }
-    return judgeStatus(asObject(member(document, 'status') ?? {}, 'status'), asked.audiences)
+    return judgeTokenReview(asObject(parseStrictJson(body) ?? {}, 'the answer'), asked)
   } catch (thrown) {
     return { kind: 'undecided', cause: messageOf(thrown) }
   }
+}
+
+/** What an answered TokenReview says. Throws for what has the wrong shape. */
+export function judgeTokenReview(
+  document: Fields,
+  asked: Pick<TokenReviewClientOptions, 'apiVersion' | 'audiences'>,
+): TokenReviewVerdict {
+  const apiVersion = optionalString(document, 'apiVersion', 'apiVersion')
+  if (apiVersion !== '' && apiVersion !== asked.apiVersion) {
+    return { kind: 'undecided', cause: `the answer is ${apiVersion}, asked was ${asked.apiVersion}` }
+  }
+  const kind = optionalString(document, 'kind', 'kind')
+  if (kind !== '' && kind !== 'TokenReview') return { kind: 'undecided', cause: `the answer is a ${kind}` }
+  return judgeStatus(asObject(member(document, 'status') ?? {}, 'status'), asked.audiences)
 }
 
 /** Everything is read before anything is decided: a wrong type anywhere makes the answer none. */
@@ -149,7 +163,8 @@ function judgeStatus(status: Fields, asked: readonly string[]): TokenReviewVerdi
   const given = stringList(status, 'audiences', 'status.audiences', 1000)
   const user = readUser(asObject(member(status, 'user') ?? {}, 'status.user'))
   if (!authenticated) {
-    return error === '' ? { kind: 'rejected' } : { kind: 'undecided', cause: `refused with status.error: ${error}` }
+    if (error === '') return { kind: 'rejected' }
+    return { kind: 'undecided', cause: `refused with status.error: ${error}`, error }
   }
   // Without audiences in the answer, kube-apiserver takes the token to be good for its own.
   const audiences = given.length === 0 ? asked : given.filter((audience) => asked.includes(audience))

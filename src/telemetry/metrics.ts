@@ -17,6 +17,7 @@ export interface Metrics {
   readonly cacheEvents: Counter<'source' | 'event'>
   readonly cacheEntries: Gauge<'source'>
   readonly gateEvents: Counter<'event'>
+  readonly loginEvents: Counter<'event'>
   readonly keystoneCalls: Counter<'source' | 'call' | 'outcome'>
   readonly keystoneSeconds: Histogram<'source' | 'call'>
   readonly connections: Gauge
@@ -66,6 +67,11 @@ export function createMetrics(version: string): Metrics {
     cacheEvents: counter('archway_cache_events_total', 'Look-ups in the token cache.', ['source', 'event']),
     cacheEntries: gauge('archway_cache_entries', 'Tokens remembered.', ['source']),
     gateEvents: counter('archway_identity_gate_total', 'Names kept out by the identity gate, by reason.', ['event']),
+    loginEvents: counter(
+      'archway_login_protection_total',
+      'What login protection did: failed, delayed, locked, unlocked, overloaded, fallback.',
+      ['event'],
+    ),
     keystoneCalls: counter('archway_keystone_calls_total', 'Requests to Keystone.', ['source', 'call', 'outcome']),
     keystoneSeconds: histogram('archway_keystone_call_seconds', 'Time of requests to Keystone.', ['source', 'call']),
     connections: gauge('archway_connections', 'Connections open on the public listener.', []),

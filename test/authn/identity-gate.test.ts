@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { SERVICE_ACCOUNT_NAMES } from '../../src/authn/apiserver-token.ts'
 import { type AuthnResult, SKIPPED } from '../../src/authn/authenticator.ts'
 import { type GateEvent, type IdentityGateOptions, identityGate } from '../../src/authn/identity-gate.ts'
 import { foldName, type UserInfo } from '../../src/user.ts'
@@ -532,4 +533,41 @@ describe('the gate', () => {
     )
     assert.ok(passed > 100, 'some identities pass')
   })
+})
+
+describe('a source behind which Kubernetes stands', () => {
+  const trusted = new Map([['fake', SERVICE_ACCOUNT_NAMES]])
+  const account = {
+    username: 'system:serviceaccount:ci:build',
+    groups: ['system:serviceaccounts', 'system:serviceaccounts:ci', 'system:authenticated'],
+    extra: new Map([['authentication.kubernetes.io/pod-name', ['p']]]),
+  }
+
+  test('T-W6 brings service accounts, whole', async () => {
+    const { user, events } = await pass(account, { trusted })
+    assert.deepEqual([user?.username, user?.groups, user?.extra], [account.username, account.groups, account.extra])
+    assert.deepEqual(events, [])
+  })
+
+  test('T-W6 and nobody else can, not even under the same name', async () => {
+    const { user } = await pass(account, { trusted: new Map([['another', SERVICE_ACCOUNT_NAMES]]) })
+    assert.equal(user, undefined)
+  })
+
+  const others = [
+    'system:admin',
+    'system:serviceaccount:ci',
+    'system:serviceaccount:ci:a:b',
+    'System:serviceaccount:ci:build',
+    'system:serviceaccount:ci:BUILD',
+    'system:masters',
+    'system:serviceaccount::x',
+    'system:node:n',
+  ]
+  for (const name of others) {
+    test(`T-W6 never ${name}`, async () => {
+      assert.equal((await pass({ username: name, groups: [] }, { trusted })).user, undefined)
+      assert.deepEqual((await pass({ username: 'jane', groups: [name] }, { trusted })).user?.groups, [])
+    })
+  }
 })

@@ -7,6 +7,7 @@ test('T-W8 the time is the sum of its parts, kube-apiserver’s own 10 s include
   assert.deepEqual(budget, {
     parts: { archway: 30_000, apiserverWebhook: 120_000, apiserverTokens: 10_000 },
     totalMs: 160_000,
+    judgesJwts: false,
   })
   assert.equal(
     Object.values(budget.parts).reduce((sum, ms) => sum + ms),
@@ -25,4 +26,13 @@ test('T-W8 the sentence says the sum, the parts and what is not in it', () => {
     'a revoked token stops working after at most 131.5 s: 1.5 s (cache.ttl) + ' +
       "120 s (kube-apiserver's webhook cache) + 10 s (kube-apiserver's token cache), plus whatever Keystone itself caches",
   )
+})
+
+test('T-W8 the sentence says that JWTs of an issuer cannot be taken back, where there is one', () => {
+  const parts = { archwayMs: 0, apiserverWebhookMs: 0 }
+  assert.match(
+    describeRevocation(revocationBudget({ ...parts, judgesJwts: true })),
+    /; a JWT of an OIDC issuer cannot be taken back: it works until it expires$/,
+  )
+  assert.doesNotMatch(describeRevocation(revocationBudget(parts)), /JWT/)
 })

@@ -38,8 +38,10 @@ describe('archway', () => {
     const tree = [
       ['serve'],
       ['review', 'token'],
+      ['identify'],
       ['config', 'check'],
       ['config', 'reference'],
+      ['passwd'],
       ['demo'],
       ['kubeconfig'],
     ]

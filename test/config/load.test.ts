@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { SIGNING_ALGORITHMS } from '../../src/authn/oidc/algorithms.ts'
 import { listOptions, type Option } from '../../src/config/options.ts'
 import { configSchema } from '../../src/config/schema.ts'
-import { load, mistakes, placeOf, problemsOf, VALID, WHOLE } from './support.ts'
+import { load, mistakes, placeOf, problemsOf, setAt, VALID, valueAt, WHOLE } from './support.ts'
 
 const NO_CERTIFICATE = [
   'server.tls.certFile: missing: set it or pass --tls-cert-file FILE',
@@ -10,6 +11,21 @@ const NO_CERTIFICATE = [
 ]
 const NO_SOURCE =
   'authenticators: no source of identities: name at least one, or pass --keystone-url URL or --token-file FILE'
+
+/** How tokens of an issuer are judged, unless told otherwise. */
+const JUDGED = {
+  algorithms: [...SIGNING_ALGORITHMS],
+  leeway: 30_000,
+  tokenLength: 16_384,
+  timeout: 5_000,
+  refresh: 600_000,
+  cooldown: 10_000,
+  staleKeys: 14_400_000,
+}
+
+/** What a source can be; a mapping goes with any. */
+const SOURCES =
+  'tokenFile, passwordFile, x509, keystone, ldap, oidc, authenticationConfiguration, apiserver, requestHeader, anonymous'
 
 describe('defaults', () => {
   test('are what the reference says, and durations are milliseconds', () => {
@@ -32,6 +48,14 @@ describe('defaults', () => {
       admin: { listen: '127.0.0.1:9443' },
       authenticators: [
         { tokenFile: { path: 'tokens.csv', name: 'token-file' } },
+        { passwordFile: { path: 'users.htpasswd', name: 'password-file', format: 'auto' } },
+        {
+          x509: {
+            name: 'x509',
+            authorities: [{ caFile: 'clients.crt', usernamePrefix: '', groupPrefix: '' }],
+            entries: 10_000,
+          },
+        },
         {
           keystone: {
             url: 'https://keystone.example:5000/v3',
@@ -46,11 +70,80 @@ describe('defaults', () => {
             methods: [],
             maxGroups: 1000,
             userAgent: [],
+            passwords: { enabled: true, domain: 'default', domains: [] },
           },
         },
+        {
+          ldap: {
+            urls: ['ldaps://ldap.example'],
+            name: 'ldap',
+            startTls: false,
+            allowPlain: false,
+            anonymous: true,
+            user: { base: 'ou=people,dc=example', scope: 'sub', filter: '(uid={username})' },
+            attributes: { username: 'uid', extra: [] },
+            groups: {
+              from: 'search',
+              base: 'ou=groups,dc=example',
+              scope: 'sub',
+              filter: '(member={dn})',
+              memberOfAttribute: 'memberOf',
+              nameAttribute: 'cn',
+              nested: 'none',
+              depth: 5,
+            },
+            maxGroups: 1000,
+            timeout: 8_000,
+            stepTimeout: 3_000,
+            connections: 16,
+            queue: 1024,
+            idleTimeout: 60_000,
+          },
+        },
+        {
+          oidc: {
+            issuer: 'https://issuer.example',
+            name: 'oidc',
+            audiences: ['kubernetes'],
+            allowHttpLoopback: false,
+            ...JUDGED,
+          },
+        },
+        { authenticationConfiguration: { path: 'authentication.yaml', name: 'oidc-file', ...JUDGED } },
+        { apiserver: { name: 'apiserver', audiences: ['archway'], serviceAccountsOnly: true } },
+        {
+          requestHeader: {
+            caFile: 'front-proxy.crt',
+            name: 'request-header',
+            allowedNames: ['front-proxy'],
+            usernameHeaders: ['X-Remote-User'],
+            uidHeaders: ['X-Remote-Uid'],
+            groupHeaders: ['X-Remote-Group'],
+            extraHeaderPrefixes: ['X-Remote-Extra-'],
+          },
+        },
+        { anonymous: {} },
       ],
       authorizers: [],
       identity: { usernamePrefix: '', groupPrefix: '', reservedGroups: 'drop', allowReserved: [] },
+      loginProtection: {
+        pair: {
+          free: 5,
+          firstDelay: 1_000,
+          longestDelay: 300_000,
+          lockAfter: 20,
+          lockFor: 900_000,
+          forgetAfter: 1_800_000,
+        },
+        user: { slowAfter: 50, window: 3_600_000, interval: 30_000 },
+        address: { lockAfter: 100, window: 900_000, lockFor: 900_000 },
+        ipv6Prefix: 64,
+        knownFor: 604_800_000,
+        entries: 50_000,
+        queue: 256,
+        timeout: 20_000,
+        tell: false,
+      },
       audiences: [],
       cache: { ttl: 30_000, negativeTtl: 10_000, entries: 10_000 },
       webhook: { tokenLength: 16_384, explainRefusals: false },
@@ -104,6 +197,39 @@ describe('defaults', () => {
   })
 })
 
+/** Values of options whose text has a form of its own. */
+const SAMPLES: Readonly<Record<string, string>> = {
+  'server.listen': '127.0.0.1:1',
+  'admin.listen': '127.0.0.1:1',
+  'authenticators[].keystone.url': 'https://other.example/v3',
+  'authenticators[].keystone.usernameFormat': '%n@%d',
+  'authenticators[].ldap.urls': 'ldaps://other.example',
+  'authenticators[].ldap.bindDn': 'cn=other,dc=example',
+  'authenticators[].ldap.user.base': 'ou=other,dc=example',
+  'authenticators[].ldap.user.filter': '(cn={username})',
+  'authenticators[].ldap.user.dnTemplate': 'cn={username},dc=example',
+  'authenticators[].oidc.issuer': 'https://other.example',
+  'authorizers[].keystonePolicy.configMaps': 'auth/other',
+}
+
+const ACCOUNT: readonly Change[] = [
+  ['authenticators.[].ldap.anonymous', false],
+  ['authenticators.[].ldap.bindDn', 'cn=archway,dc=example'],
+  ['authenticators.[].ldap.bindPasswordFile', 'password'],
+]
+type Change = readonly [path: string, value: unknown]
+
+/** What has to be there for an option to make sense. */
+const GOES_WITH: Readonly<Record<string, readonly Change[]>> = {
+  'authenticators[].ldap.bindDn': ACCOUNT,
+  'authenticators[].ldap.bindPasswordFile': ACCOUNT,
+  'authenticators[].ldap.user.dnTemplate': [
+    ['authenticators.[].ldap.user', { dnTemplate: 'uid={username},dc=example' }],
+  ],
+  'authenticators[].passwordFile.groupsFile': [['authenticators.[].passwordFile.format', 'htpasswd']],
+  'authenticators[].oidc.groupsPrefix': [['authenticators.[].oidc.groupsClaim', 'groups']],
+}
+
 describe('flags beat environment beat file', () => {
   const file = { ...VALID, logging: { level: 'error' }, cache: { ttl: '1s' } }
   const env = { ARCHWAY_LOG_LEVEL: 'warn', ARCHWAY_CACHE_TTL: '2s' }
@@ -153,7 +279,8 @@ describe('flags beat environment beat file', () => {
 
   test('the file that was handed in is not changed', () => {
     const sources = { file: { path: 'p', text: JSON.stringify(VALID) } }
-    assert.equal(load(VALID, { flags: { 'keystone-url': 'https://other.example/v3' } }).authenticators.length, 2)
+    const { authenticators } = load(VALID, { flags: { 'keystone-url': 'https://other.example/v3' } })
+    assert.equal(authenticators.length, VALID.authenticators.length)
     assert.equal(sources.file.text, JSON.stringify(VALID))
   })
 
@@ -161,31 +288,36 @@ describe('flags beat environment beat file', () => {
     test(`${option.name} can be given as ${option.flag} and as ${option.env}`, () => {
       assert.ok(option.flag !== undefined && option.env !== undefined)
       const [text, value] = sample(option)
+      const whole = wholeFor(option)
       const expected = option.list ? [value] : value // a flag for a list gives its one item
       const flags = { [option.flag]: text }
       const env = { [option.env]: text }
       for (const given of [{ flags }, { env }, { flags, env: { [option.env]: 'beaten' } }]) {
-        const config = load(WHOLE, given)
+        const config = load(whole, given)
         assert.deepEqual(valueAt(config, placeOf(option.path)), expected)
         // Nothing else is changed by it.
-        const copy: unknown = structuredClone(load(WHOLE))
+        const copy: unknown = structuredClone(load(whole))
         setAt(copy, placeOf(option.path), expected)
         assert.deepEqual(config, copy)
       }
     })
   }
 
-  function sample({ type, path }: Option): readonly [text: string, value: unknown] {
+  function sample({ type, path, name }: Option): readonly [text: string, value: unknown] {
     if (type.startsWith('`')) {
       const last = type.split(', ').at(-1)?.replaceAll('`', '') ?? ''
       return [last, last]
     }
     if (path.at(-1)?.toLowerCase().endsWith('ttl')) return ['7s', 7_000]
-    if (path.at(-1) === 'listen') return ['127.0.0.1:1', '127.0.0.1:1']
-    if (path.at(-1) === 'url') return ['https://other.example/v3', 'https://other.example/v3']
-    if (path.at(-1) === 'usernameFormat') return ['%n@%d', '%n@%d']
-    if (path.at(-1) === 'configMaps') return ['auth/other', 'auth/other']
-    return ['other.pem', 'other.pem']
+    const text = SAMPLES[name] ?? 'other.pem'
+    return [text, text]
+  }
+
+  /** {@link WHOLE}, where needed with another way of saying the same, to which the option belongs. */
+  function wholeFor({ name }: Option): object {
+    const copy = structuredClone<object>(WHOLE)
+    for (const [path, value] of GOES_WITH[name] ?? []) setAt(copy, placeOf(path.split('.')), value)
+    return copy
   }
 })
 
@@ -228,6 +360,36 @@ describe('flags of a source', () => {
     )
   })
 
+  test('of one source make it whole, however deep they go', () => {
+    const flags = {
+      'ldap-user-filter': '(cn={username})',
+      'ldap-user-base': 'ou=people,dc=example',
+      'ldap-bind-password-file': 'password',
+      'ldap-bind-dn': 'cn=archway,dc=example',
+      'ldap-url': 'ldaps://ldap.example',
+    }
+    const [source] = load(tls, { flags }).authenticators
+    assert.deepEqual(source?.ldap?.urls, ['ldaps://ldap.example'])
+    assert.deepEqual(source.ldap.user, { base: 'ou=people,dc=example', scope: 'sub', filter: '(cn={username})' })
+    assert.deepEqual(load(tls, { flags: { 'client-ca-file': 'ca.crt' } }).authenticators[0]?.x509?.authorities, [
+      { caFile: 'ca.crt', usernamePrefix: '', groupPrefix: '' },
+    ])
+    const issuer = { 'oidc-issuer': 'https://issuer.example', 'oidc-client-id': 'kubernetes' }
+    assert.deepEqual(load(tls, { flags: issuer }).authenticators[0]?.oidc?.audiences, ['kubernetes'])
+  })
+
+  test('that leave something out tell all of it, with the flags that say it', () => {
+    assert.deepEqual(mistakes(undefined, { flags: { 'ldap-url': 'ldap://x', 'ldap-bind-dn': 'cn=a' } }), [
+      'authenticators[0].ldap.urls[0]: the address cannot be used: passwords would be sent unprotected: write ldaps:, or set `startTls: true`',
+      'authenticators[0].ldap.bindDn: bindDn and bindPasswordFile go together',
+      'authenticators[0].ldap.user: set `base` and `filter` (--ldap-user-base, --ldap-user-filter), or `dnTemplate` (--ldap-user-dn-template), and not both',
+      ...NO_CERTIFICATE,
+    ])
+    assert.deepEqual(mistakes(tls, { flags: { 'oidc-issuer': 'https://issuer.example' } }), [
+      'authenticators[0].oidc.audiences: missing; expected array',
+    ])
+  })
+
   test('that only add to a source need one', () => {
     assert.deepEqual(mistakes(tls, { flags: { 'keystone-ca-file': 'ca' } }), [
       'authenticators: --keystone-ca-file: there is no keystone it could belong to',
@@ -239,6 +401,11 @@ describe('flags of a source', () => {
     assert.deepEqual(mistakes(two, { flags: { 'keystone-url': 'https://c.example/v3' } }), [
       'authenticators: --keystone-url: there are several of the kind keystone; edit the file',
     ])
+    const authorities = [{ caFile: 'a' }, { caFile: 'b' }]
+    assert.deepEqual(
+      mistakes({ ...tls, authenticators: [{ x509: { authorities } }] }, { flags: { 'client-ca-file': 'c' } }),
+      ['authenticators: --client-ca-file: there are several of the kind x509; edit the file'],
+    )
     assert.deepEqual(mistakes(two, { env: { ARCHWAY_KEYSTONE_CA_FILE: 'ca' } }), [
       'authenticators: ARCHWAY_KEYSTONE_CA_FILE: there are several of the kind keystone; edit the file',
     ])
@@ -422,7 +589,11 @@ loging: {}
     ['server: { tls: { clientCaFile: x } }', 'server.tls.clientCaFile: unknown key; did you mean clientCAFile?'],
     ['cache: { TTL: 1s }', 'cache.TTL: unknown key; did you mean ttl?'],
     ['cache: { lifetime: 1s }', 'cache.lifetime: unknown key; known here: ttl, negativeTtl, entries'],
-    ['authenticators: [{ ldap: {} }]', 'authenticators[0].ldap: unknown key; known here: tokenFile, keystone'],
+    ['authenticators: [{ kerberos: {} }]', `authenticators[0].kerberos: unknown key; known here: ${SOURCES}, mapping`],
+    [
+      'authenticators: [{ ldap: { user: { bases: x } } }]',
+      'authenticators[0].ldap.user.bases: unknown key; did you mean base?',
+    ],
     ['authorizers: [{ rback: {} }]', 'authorizers[0].rback: unknown key; did you mean rbac?'],
     [
       'authorizers: [{ opa: {} }]',
@@ -433,7 +604,7 @@ loging: {}
     ['authenticators: [{ keystone: { ur: x } }]', 'authenticators[0].keystone.ur: unknown key; did you mean url?'],
     [
       '"a.b": 1',
-      'a.b: unknown key; known here: server, admin, authenticators, authorizers, identity, audiences, cache, webhook, kubernetes, recorder, logging',
+      'a.b: unknown key; known here: server, admin, authenticators, authorizers, identity, loginProtection, audiences, cache, webhook, kubernetes, recorder, logging',
     ],
   ]
   for (const [text, message] of suggestions) {
@@ -566,15 +737,35 @@ describe('one value asks something of another', () => {
       { authenticators: [{ tokenFile: { path: 'a', name: 'x' } }, { tokenFile: { path: 'b' } }] },
       [],
     ],
-    [
-      'a source of no kind',
-      { authenticators: [{}] },
-      ['authenticators[0]: expected exactly one of tokenFile, keystone'],
-    ],
+    ['a source of no kind', { authenticators: [{}] }, [`authenticators[0]: expected exactly one of ${SOURCES}`]],
     [
       'a source of two kinds',
       { authenticators: [{ tokenFile: { path: 'a' }, keystone: { url: 'https://a.example/v3' } }] },
-      ['authenticators[0]: expected exactly one of tokenFile, keystone'],
+      [`authenticators[0]: expected exactly one of ${SOURCES}`],
+    ],
+    [
+      'T-H7 an authority of front proxies that is one of people as well',
+      {
+        authenticators: [
+          { x509: { authorities: [{ caFile: 'a' }, { caFile: 'b' }] } },
+          { requestHeader: { caFile: 'b', allowedNames: ['front-proxy'] } },
+        ],
+      },
+      [
+        'authenticators[1].requestHeader.caFile: is an authority of people as well (x509): whoever it certifies could be anybody',
+      ],
+    ],
+    [
+      'T-W6 another name for the anonymous, whom no gate judges',
+      { authenticators: [{ anonymous: {}, mapping: { usernamePrefix: 'x:' } }] },
+      ['authenticators[0].mapping: the anonymous are always called the same: leave it out'],
+    ],
+    [
+      'T-H7 front proxies of any name',
+      { authenticators: [{ requestHeader: { caFile: 'b', allowedNames: [] } }] },
+      [
+        'authenticators[0].requestHeader.allowedNames: name at least one: else every certificate of `caFile` could be anybody',
+      ],
     ],
     [
       'no source',
@@ -660,12 +851,13 @@ describe('a wrong type is told at its path and line', () => {
     text: [5, true, ['a'], { a: 1 }, null],
     number: ['5', 1.5, true, [1], null, -1],
     'true or false': ['true', 1, null, []],
+    section: ['a', 5, true, null, ['a'], { a: 5 }],
     list: ['a', 5, { a: 1 }, [5], [['a']], [null], [''], null],
     values: ['bogus', '', 5, null, ['a']],
   }
 
   for (const option of listOptions()) {
-    const kind = option.type.startsWith('list') ? 'list' : option.type.startsWith('`') ? 'values' : option.type
+    const [kind = ''] = /^(list|section)/.exec(option.type) ?? [option.type.startsWith('`') ? 'values' : option.type]
     test(option.name, () => {
       const wrong = WRONG[kind]
       assert.ok(wrong !== undefined, `no wrong values for ${option.type}`)
@@ -680,7 +872,7 @@ describe('a wrong type is told at its path and line', () => {
         )
         const text = JSON.stringify(copy, null, 2)
         const all = problemsOf(text)
-        const told = all.filter((problem) => problem.path === path || problem.path.startsWith(`${path}[`))
+        const told = all.filter((problem) => problem.path === path || /^[.[]/.test(problem.path.replace(path, '')))
         assert.equal(told.length, 1, `${JSON.stringify(value)}: ${JSON.stringify(all)}`)
         const [problem] = told
         assert.notEqual(problem?.message, '')
@@ -705,16 +897,3 @@ describe('a wrong type is told at its path and line', () => {
     }
   })
 })
-
-function setAt(root: unknown, path: readonly (string | number)[], value: unknown): void {
-  let node = root as Record<string | number, unknown>
-  for (const part of path.slice(0, -1)) {
-    node[part] ??= {}
-    node = node[part] as typeof node
-  }
-  node[path.at(-1) ?? ''] = value
-}
-
-function valueAt(root: unknown, path: readonly (string | number)[]): unknown {
-  return path.reduce<unknown>((node, part) => (node as Record<string | number, unknown>)[part], root)
-}

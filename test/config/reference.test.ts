@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { z } from 'zod'
+import { optionRegistry } from '../../src/config/option.ts'
 import { knownKeys, listKinds, listOptions } from '../../src/config/options.ts'
 import { configJsonSchema, configReference } from '../../src/config/reference.ts'
-import { configSchema, optionRegistry } from '../../src/config/schema.ts'
-import { load, placeOf, WHOLE } from './support.ts'
+import { configSchema } from '../../src/config/schema.ts'
+import { load, placeOf, setAt, valueAt, WHOLE } from './support.ts'
 
 interface Leaf {
   readonly name: string
@@ -31,6 +32,21 @@ function* leaves(schema: z.core.$ZodType, name: string): Generator<Leaf> {
     yield { name, schema: schema as z.ZodType }
   }
 }
+
+/** What may stand in a source: its kind, and the mapping beside it. */
+const SOURCES = [
+  'tokenFile',
+  'passwordFile',
+  'x509',
+  'keystone',
+  'ldap',
+  'oidc',
+  'authenticationConfiguration',
+  'apiserver',
+  'requestHeader',
+  'anonymous',
+  'mapping',
+]
 
 const found = [...leaves(configSchema, '')]
 const options = listOptions()
@@ -97,10 +113,54 @@ describe('options', () => {
         'server.tls.certFile',
         'server.tls.keyFile',
         'server.tls.clientCAFile',
+        'authenticators[].passwordFile.groupsFile',
+        'authenticators[].x509.authorities[].crlFile',
+        'authenticators[].x509.authorities[].requireCrl',
         'authenticators[].keystone.caFile',
         'authenticators[].keystone.clientCertFile',
         'authenticators[].keystone.clientKeyFile',
+        'authenticators[].keystone.passwords.project',
+        'authenticators[].keystone.passwords.projectDomain',
+        'authenticators[].ldap.caFile',
+        'authenticators[].ldap.bindDn',
+        'authenticators[].ldap.bindPasswordFile',
+        'authenticators[].ldap.user.base',
+        'authenticators[].ldap.user.filter',
+        'authenticators[].ldap.user.dnTemplate',
+        'authenticators[].ldap.attributes.uid',
+        'authenticators[].oidc.discoveryUrl',
+        'authenticators[].oidc.caFile',
+        'authenticators[].oidc.usernameClaim',
+        'authenticators[].oidc.usernamePrefix',
+        'authenticators[].oidc.groupsClaim',
+        'authenticators[].oidc.groupsPrefix',
+        'authenticators[].oidc.claimMappings.username.claim',
+        'authenticators[].oidc.claimMappings.username.expression',
+        'authenticators[].oidc.claimMappings.username.prefix',
+        'authenticators[].oidc.claimMappings.groups.claim',
+        'authenticators[].oidc.claimMappings.groups.expression',
+        'authenticators[].oidc.claimMappings.groups.prefix',
+        'authenticators[].oidc.claimMappings.uid.claim',
+        'authenticators[].oidc.claimMappings.uid.expression',
+        'authenticators[].oidc.claimValidationRules[].claim',
+        'authenticators[].oidc.claimValidationRules[].requiredValue',
+        'authenticators[].oidc.claimValidationRules[].expression',
+        'authenticators[].oidc.claimValidationRules[].message',
+        'authenticators[].oidc.userValidationRules[].message',
+        'authenticators[].mapping.usernamePrefix',
+        'authenticators[].mapping.groupPrefix',
+        'authenticators[].mapping.expressions.username',
+        'authenticators[].mapping.expressions.groups',
+        'authenticators[].mapping.expressions.rules[].message',
+        'authenticators[].mapping.examples[].user.uid',
+        'authenticators[].mapping.examples[].user.groups',
+        'authenticators[].mapping.examples[].user.extra',
+        'authenticators[].mapping.examples[].source',
         'authorizers[].rbac.manifests',
+        'loginProtection.checks',
+        'loginProtection.valkey.caFile',
+        'loginProtection.valkey.username',
+        'loginProtection.valkey.passwordFile',
         'kubernetes.kubeconfig',
         'recorder.path',
       ],
@@ -108,24 +168,17 @@ describe('options', () => {
     // Written out, the defaults give what leaving them out gives.
     const whole = structuredClone(WHOLE)
     for (const { path, defaultValue } of options) {
-      if (defaultValue !== undefined) setUnset(whole, placeOf(path), defaultValue)
+      const place = placeOf(path)
+      if (defaultValue !== undefined && valueAt(whole, place) === undefined) setAt(whole, place, defaultValue)
     }
     assert.notDeepEqual(whole, WHOLE)
     assert.deepEqual(load(whole), load(WHOLE))
   })
 
-  function setUnset(root: object, path: readonly (string | number)[], value: unknown): void {
-    let node = root as Record<string | number, unknown>
-    for (const part of path.slice(0, -1)) {
-      node[part] ??= {}
-      node = node[part] as typeof node
-    }
-    node[path.at(-1) ?? ''] ??= value
-  }
-
   test('know the keys beside them', () => {
     assert.deepEqual(knownKeys([]), Object.keys(configSchema.shape))
-    assert.deepEqual(knownKeys(['authenticators', '0']), ['tokenFile', 'keystone'])
+    assert.deepEqual(knownKeys(['authenticators', '0']), SOURCES)
+    assert.deepEqual(knownKeys(['authenticators', '0', 'ldap', 'attributes', 'extra', '0']), ['key', 'attribute'])
     assert.deepEqual(knownKeys(['authenticators', '3', 'tokenFile']), ['path', 'name'])
     assert.deepEqual(knownKeys(['authorizers', '0']), [
       'keystonePolicy',
@@ -215,7 +268,8 @@ describe('the JSON Schema', () => {
     readonly properties?: Readonly<Record<string, Schema>>
     readonly items?: Schema
     readonly required?: readonly string[]
-    readonly additionalProperties?: boolean
+    readonly additionalProperties?: boolean | Schema
+    readonly anyOf?: readonly Schema[]
     readonly description?: string
     readonly default?: unknown
     readonly enum?: readonly unknown[]
@@ -252,19 +306,21 @@ describe('the JSON Schema', () => {
 
   test('has nothing beside the options and their sections', () => {
     const names = options.map(({ name }) => name)
-    for (const [name, { type }] of nodes) {
+    for (const [name, { type, anyOf }] of nodes) {
       const isSection =
         name === '' ||
         listKinds().some((kind) => kind.name === name) ||
         names.some((option) => option.startsWith(`${name}.`) || option.startsWith(`${name}[]`))
       assert.ok(names.includes(name) || isSection, name)
-      assert.ok(['object', 'array', 'string', 'integer', 'boolean'].includes(type ?? ''), `${name}: ${type}`)
+      const kind = anyOf === undefined ? type : 'any of'
+      assert.ok(['object', 'array', 'string', 'integer', 'boolean', 'any of'].includes(kind ?? ''), `${name}: ${kind}`)
     }
   })
 
   test('lets no unknown key pass anywhere', () => {
     for (const [name, { type, additionalProperties }] of nodes) {
-      if (type === 'object') assert.equal(additionalProperties, false, name)
+      const isMap = options.some((option) => option.name === name && option.type === 'section')
+      if (type === 'object') assert.equal(additionalProperties !== false, isMap, name)
     }
   })
 

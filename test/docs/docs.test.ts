@@ -5,8 +5,10 @@ import { dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { parse } from 'yaml'
 import { revocationBudget } from '../../src/authn/revocation.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { knownKeys } from '../../src/config/options.ts'
 import { ERROR_CODES } from '../../src/errors.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -54,6 +56,18 @@ describe('documentation', () => {
         assert.doesNotThrow(() => loadConfig({ file: { path: page, text } }))
       }
     }
+  })
+
+  test('the sources shown are sources, and one of each kind is', () => {
+    const server = { tls: { certFile: 'a', keyFile: 'b' } }
+    const shown = [...read('docs/identity.md').matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = '']) => parse(text))
+    for (const authenticators of shown) {
+      const text = JSON.stringify({ server, authenticators })
+      assert.doesNotThrow(() => loadConfig({ file: { path: 'docs/identity.md', text } }))
+    }
+    const [all] = shown
+    const kinds = knownKeys(['authenticators', '0']).filter((key) => key !== 'mapping')
+    assert.deepEqual(Object.keys(Object.assign({}, ...all)).sort(), [...kinds].sort())
   })
 
   test('the example configuration is one', () => {

@@ -177,11 +177,12 @@ export async function startProgram(
   return program
 }
 
-/** Runs a program of `bin/` to its end. */
+/** Runs a program of `bin/` to its end; `input` is what it reads on standard input. */
 export async function runProgram(
   name: string,
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
+  input = '',
 ): Promise<{ readonly status: number | null; readonly stdout: string; readonly stderr: string }> {
   const child = spawn(process.execPath, [`${BIN}${name}`, ...args], { env: { ...process.env, ...env } })
   let stdout = ''
@@ -192,7 +193,8 @@ export async function runProgram(
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text
   })
-  child.stdin.end()
+  child.stdin.on('error', () => {}) // it may end without reading
+  child.stdin.end(input)
   await once(child, 'close')
   return { status: child.exitCode, stdout, stderr }
 }

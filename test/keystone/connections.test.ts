@@ -290,7 +290,7 @@ describe('close', () => {
 
 test('a pool whose connections cannot be made stays usable', async () => {
   let broken = true
-  const connection: Connection = { broken: false, get: () => assert.fail(), close: async () => {} }
+  const connection: Connection = { broken: false, send: () => assert.fail(), close: async () => {} }
   const pool = createPool({
     connections: 1,
     queue: 0,
@@ -314,7 +314,7 @@ test('a connector that fails at once fails the call, not the process', async () 
     throw new TypeError('canary')
   })
   const attempt: Attempt = { signal: new AbortController().signal, phase: 'queue', enter: () => {} }
-  await assert.rejects(connection.get('/', {}, attempt), TypeError)
+  await assert.rejects(connection.send({ path: '/', headers: {} }, attempt), TypeError)
   await connection.close()
 })
 

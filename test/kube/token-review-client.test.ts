@@ -234,7 +234,7 @@ describe('what went wrong is told in words', () => {
     ['the refusal’s own error', answering({ error: 'expired' }), 'refused with status.error: expired'],
   ]
   for (const [name, answer, cause] of causes) {
-    test(name, async () => assert.deepEqual((await ask(answer)).verdict, { kind: 'undecided', cause }))
+    test(name, async () => assert.partialDeepStrictEqual((await ask(answer)).verdict, { kind: 'undecided', cause }))
   }
 
   test('a connection that is cut', async () => {

@@ -194,8 +194,7 @@ export async function startFakeKeystone(options: FakeKeystoneOptions = {}): Prom
   }
 
   const itself: Script = (request, response) => {
-    if (request.method === 'POST' && /\/v3\/auth\/tokens(\?nocatalog)?$/.test(request.url ?? ''))
-      login(request, response)
+    if (request.method === 'POST' && /\/v3\/auth\/tokens(\?|$)/.test(request.url ?? '')) login(request, response)
     else json(response, ...answer(request))
   }
 

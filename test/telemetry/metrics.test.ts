@@ -10,7 +10,7 @@ import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts'
 const LABELS: Readonly<Record<string, string>> = {
   authorizer: 'authorizers of the configuration',
   call: 'the calls of the Keystone client',
-  event: 'CacheEvent, GateEvent, WebhookEvent',
+  event: 'CacheEvent, GateEvent, ProtectionEvent, WebhookEvent',
   file: 'files of the configuration',
   kind: 'kinds of reviews',
   outcome: 'Outcome, ShadowOutcome, or how a call or reload ended',

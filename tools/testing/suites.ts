@@ -63,6 +63,32 @@ export const SUITES: readonly Suite[] = [
     concurrency: 1,
     limitMinutes: 15,
   },
+  {
+    name: 'ldap',
+    does: 'against a real OpenLDAP: test/e2e/ldap*',
+    files: /^test\/e2e\/ldap[^/]*$/,
+    rigTests: /^test\/rigs\/slapd[^/]*$/,
+    needs: ['slapd'],
+    concurrency: 1,
+    limitMinutes: 10,
+  },
+  {
+    name: 'identity',
+    does: 'every kind of source at once, with real servers behind them: test/e2e/identity*',
+    files: /^test\/e2e\/identity[^/]*$/,
+    needs: ['keystone', 'kube-apiserver', 'slapd'],
+    concurrency: 1,
+    limitMinutes: 15,
+  },
+  {
+    name: 'valkey',
+    does: 'against a real Redis: test/e2e/valkey*',
+    files: /^test\/e2e\/valkey[^/]*$/,
+    rigTests: /^test\/rigs\/valkey[^/]*$/,
+    needs: ['valkey'],
+    concurrency: 1,
+    limitMinutes: 10,
+  },
 ]
 
 /** Every test file of the checkout, as a path from its root. */
