@@ -42,15 +42,25 @@ const COMMANDS: Readonly<Record<string, Readonly<Record<string, Load>>>> = {
   },
   'Looking at things:': {
     review: { tree: async () => (await import('./review.ts')).addReviewCommands },
-    identify: { tree: async () => (await import('./identify.ts')).addIdentifyCommand },
+    identify: {
+      tree: async () => {
+        const [{ addIdentifyCommand }, { openTerminal }] = await Promise.all([
+          import('./identify.ts'),
+          import('../credential/terminal.ts'),
+        ])
+        return (program, io, done) => addIdentifyCommand(program, io, done, openTerminal)
+      },
+    },
     config: { tree: async () => (await import('./config.ts')).addConfigCommands },
   },
   'Keeping files:': {
     passwd: {
       tree: async () => {
-        const { addPasswdCommand } = await import('./passwd.ts')
-        const { openTerminal } = await import('../credential/terminal.ts')
-        return (program, io, done) => addPasswdCommand(program, io, done, () => openTerminal({}))
+        const [{ addPasswdCommand }, { openTerminal }] = await Promise.all([
+          import('./passwd.ts'),
+          import('../credential/terminal.ts'),
+        ])
+        return (program, io, done) => addPasswdCommand(program, io, done, openTerminal)
       },
     },
   },

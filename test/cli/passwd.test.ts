@@ -3,11 +3,13 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { passwordFile } from '../../src/authn/password-file/password-file.ts'
 import { ExitError } from '../../src/cli/io.ts'
 import { addPasswdCommand, type PasswordPrompt } from '../../src/cli/passwd.ts'
 import { recordingLog } from '../reload/support.ts'
+import { runInTerminal } from '../support/pty.ts'
 import { type Ran, testIo } from './support.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'archway-passwd-'))
@@ -296,4 +298,24 @@ test('T-S1 the password is in nothing that is printed', async () => {
   const ran = await add('jane', 'c4n4ry horse', '--groups-file', groups, '--groups', 'a')
   const list = await passwd([file, '--list'])
   assert.ok(!JSON.stringify([ran, list, text(), text(groups)]).includes('c4n4ry'))
+})
+
+test('T-S1 in a terminal the password is asked for twice, and once to try it, and never shown', {
+  timeout: 60_000,
+}, async () => {
+  const program = fileURLToPath(new URL('../../bin/archway', import.meta.url))
+  const made = await runInTerminal(process.execPath, [program, 'passwd', file, 'alice'], {
+    answers: [
+      { on: /New password: /, send: `${PASSWORD}\r` },
+      { on: /The same again: /, send: `${PASSWORD}\r` },
+    ],
+  })
+  assert.equal(made.status, 0, made.screen)
+  const flags = ['--password-file', file, '--user', 'alice']
+  const tried = await runInTerminal(process.execPath, [program, 'identify', ...flags], {
+    answers: [{ on: /Password: /, send: `${PASSWORD}\r` }],
+  })
+  assert.equal(tried.status, 0, tried.screen)
+  assert.match(tried.stdout, /^authenticated, by password-file/)
+  for (const { screen } of [made, tried]) assert.ok(!screen.includes(PASSWORD))
 })
