@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { headerText } from './header-text.ts'
 
 /** What Go's `strings.TrimSpace` takes off; `String.prototype.trim` takes U+FEFF too, and leaves U+0085. */
 const OUTER_SPACE = /^\p{White_Space}+|\p{White_Space}+$/gu
@@ -16,15 +17,6 @@ const OUTER_SPACE = /^\p{White_Space}+|\p{White_Space}+$/gu
  * UTF-8 stay as they are.
  */
 export function bearerToken(authorization: string): string | undefined {
-  const [scheme, token] = fromWire(authorization).replace(OUTER_SPACE, '').split(' ', 2)
+  const [scheme, token] = headerText(authorization).replace(OUTER_SPACE, '').split(' ', 2)
   return scheme?.toLowerCase() === 'bearer' && token !== '' ? token : undefined
-}
-
-function fromWire(value: string): string {
-  if (!/[\x80-\xff]/.test(value) || /[^\0-\xff]/.test(value)) return value
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(value, 'latin1'))
-  } catch {
-    return value
-  }
 }

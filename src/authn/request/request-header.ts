@@ -8,6 +8,7 @@
  */
 import type { UserInfo } from '../../user.ts'
 import { type Authenticator, type AuthnResult, SKIPPED } from '../authenticator.ts'
+import { headerText } from '../header-text.ts'
 import type { ClientCertificate, RequestCredentials } from './credentials.ts'
 
 /** Names of headers, in the order in which they are looked at. */
@@ -46,7 +47,10 @@ export function headerReader(names: IdentityHeaders): (headers: RequestCredentia
   const lower = (list: readonly string[]): string[] => list.map((name) => name.toLowerCase())
   const [username, uid, group, prefixes] = [names.username, names.uid, names.group, names.extraPrefix].map(lower)
   return (headers) => {
-    const lines = headers.map(([name, value]): [string, string] => [name.toLowerCase(), fromWire(value)])
+    const lines = headers.map(([name, value]): [string, string] => [
+      name.toLowerCase(),
+      headerText(value.replace(/^[ \t]+|[ \t]+$/g, '')),
+    ])
     const name = firstValue(lines, username ?? [])
     if (name === '') return undefined
     return {
@@ -87,16 +91,5 @@ function unescaped(text: string): string {
     return decodeURIComponent(text)
   } catch {
     return text
-  }
-}
-
-/** A header's value as bytes that are UTF-8, without outer blanks; other bytes stay one character each. */
-function fromWire(value: string): string {
-  const trimmed = value.replace(/^[ \t]+|[ \t]+$/g, '')
-  if (!/[\x80-\xff]/.test(trimmed) || /[^\0-\xff]/.test(trimmed)) return trimmed
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(trimmed, 'latin1'))
-  } catch {
-    return trimmed
   }
 }
