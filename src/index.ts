@@ -28,6 +28,8 @@ export {
 } from './authn/password-file/password-file.ts'
 export { anonymous } from './authn/request/anonymous.ts'
 export type { ClientCertificate, RequestCredentials } from './authn/request/credentials.ts'
+export { identityHeaders } from './authn/request/identity-headers.ts'
+export { type Impersonation, type ImpersonationCheck, readImpersonation } from './authn/request/impersonation.ts'
 export { type RequestSources, requestAuthenticator } from './authn/request/request-authenticator.ts'
 export { type RequestHeaderOptions, requestHeader } from './authn/request/request-header.ts'
 export { type TokenFileAuthenticator, type TokenFileOptions, tokenFile } from './authn/token-file.ts'

@@ -54,7 +54,7 @@ export function headerCredential(headers: RequestCredentials['headers']): Header
 }
 
 /** Values of all lines of a header, whatever the case of its name. */
-function valuesOf(headers: RequestCredentials['headers'], name: string): string[] {
+export function valuesOf(headers: RequestCredentials['headers'], name: string): string[] {
   return headers.filter(([given]) => given.toLowerCase() === name).map(([, value]) => value)
 }
 

@@ -10,6 +10,7 @@ import type { UserInfo } from '../../user.ts'
 import { type Authenticator, type AuthnResult, SKIPPED } from '../authenticator.ts'
 import { headerText } from '../header-text.ts'
 import type { ClientCertificate, RequestCredentials } from './credentials.ts'
+import { extraKey } from './identity-headers.ts'
 
 /** Names of headers, in the order in which they are looked at. */
 export interface IdentityHeaders {
@@ -78,18 +79,9 @@ function extraOf(lines: Lines, prefixes: readonly string[]): Map<string, string[
   for (const prefix of prefixes) {
     for (const [name, value] of lines) {
       if (!name.startsWith(prefix)) continue
-      const key = unescaped(name.slice(prefix.length))
+      const key = extraKey(name.slice(prefix.length))
       extra.set(key, [...(extra.get(key) ?? []), value])
     }
   }
   return extra
-}
-
-/** Percent-decoded once; text with a malformed escape, or bytes that are not UTF-8, stays as it is. */
-function unescaped(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
 }
