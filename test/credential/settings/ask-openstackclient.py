@@ -48,8 +48,8 @@ def watch():
 
 def ask(case):
     with tempfile.TemporaryDirectory() as root:
-        work = pathlib.Path(root, 'work')
-        work.mkdir()
+        here = pathlib.Path(root, 'here')
+        here.mkdir()
         for name, text in case.get('files', {}).items():
             path = pathlib.Path(root, name)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def ask(case):
         env = {'PATH': '/usr/bin:/bin', 'HOME': f'{root}/home', 'OS_IDENTITY_API_VERSION': '3'}
         env.update({key: value.replace('$ROOT', root) for key, value in case['env'].items()})
         done = subprocess.run(
-            [sys.executable, __file__, '--watch'], env=env, cwd=work, capture_output=True, text=True, timeout=120
+            [sys.executable, __file__, '--watch'], env=env, cwd=here, capture_output=True, text=True, timeout=120
         )
         lines = [line for line in done.stdout.splitlines() if line.startswith('ANSWER ')]
         if not lines:

@@ -32,7 +32,7 @@ function refuses(given: Given, message: RegExp): Promise<void> {
 describe('clouds.yaml', () => {
   it('is not looked at where no cloud is selected', async () => {
     await resolve({
-      files: { [CLOUDS]: new Error('nobody may look'), '/work/clouds.yaml': new Error('nobody may look') },
+      files: { [CLOUDS]: new Error('nobody may look'), '/here/clouds.yaml': new Error('nobody may look') },
     })
   })
 
@@ -55,7 +55,7 @@ describe('clouds.yaml', () => {
     assert.deepEqual(plan.scope, { scope: 'project', project: { id: 'p1' } })
   })
 
-  const folders = ['/work', '/xdg/openstack', '/home/me/.config/openstack', '/etc/openstack']
+  const folders = ['/here', '/xdg/openstack', '/home/me/.config/openstack', '/etc/openstack']
   for (const [index, folder] of folders.entries()) {
     it(`is found in ${folder} before the folders after it`, async () => {
       const files = Object.fromEntries(
@@ -74,7 +74,7 @@ describe('clouds.yaml', () => {
 
   it('ends in yaml before yml before json, whatever the folder', async () => {
     const files: Record<string, string> = {
-      '/work/clouds.json': JSON.stringify({
+      '/here/clouds.json': JSON.stringify({
         clouds: { prod: { auth: { auth_url: URL_OF_KEYSTONE, user_id: 'u', password: 'json' } } },
       }),
     }
@@ -87,15 +87,15 @@ describe('clouds.yaml', () => {
 
   it('is the file that is named, and no other if that is missing', async () => {
     const env = { ...PROD, OS_CLIENT_CONFIG_FILE: 'mine.yaml' }
-    const files = { [CLOUDS]: cloud(ENTRY), '/work/mine.yaml': cloud(ENTRY.replace('open', 'mine')) }
+    const files = { [CLOUDS]: cloud(ENTRY), '/here/mine.yaml': cloud(ENTRY.replace('open', 'mine')) }
     assert.equal(await passwordOf({ env, files }), 'mine')
     await refuses(
       { env, files: { [CLOUDS]: cloud(ENTRY) } },
-      /^\/work\/mine\.yaml does not exist: correct OS_CLIENT_CONFIG_FILE/,
+      /^\/here\/mine\.yaml does not exist: correct OS_CLIENT_CONFIG_FILE/,
     )
     await refuses(
-      { env, files: { '/work/mine.yaml': new Error('EACCES') } },
-      /^\/work\/mine\.yaml cannot be read: EACCES$/,
+      { env, files: { '/here/mine.yaml': new Error('EACCES') } },
+      /^\/here\/mine\.yaml cannot be read: EACCES$/,
     )
   })
 
@@ -106,9 +106,9 @@ describe('clouds.yaml', () => {
   })
 
   it('of somebody else in the working directory gets no password (T-S14)', async () => {
-    const files = { [CLOUDS]: cloud(ENTRY), '/work/clouds.yaml': { text: cloud(ENTRY), foreign: true } }
-    await refuses({ files }, /^\/work\/clouds\.yaml belongs to another user, and its address would get your password/)
-    const named = { ...PROD, OS_CLIENT_CONFIG_FILE: '/work/clouds.yaml' }
+    const files = { [CLOUDS]: cloud(ENTRY), '/here/clouds.yaml': { text: cloud(ENTRY), foreign: true } }
+    await refuses({ files }, /^\/here\/clouds\.yaml belongs to another user, and its address would get your password/)
+    const named = { ...PROD, OS_CLIENT_CONFIG_FILE: '/here/clouds.yaml' }
     assert.equal(await passwordOf({ env: named, files }), 'open')
   })
 
@@ -201,10 +201,10 @@ describe('secure.yaml', () => {
   })
 
   it('of home for an address from the working directory is warned of', async () => {
-    const here = { '/work/clouds.yaml': cloud(ENTRY), [SECURE]: cloud('{password: covered}') }
-    const warning = `the secret of ${SECURE} goes to the address in /work/clouds.yaml, found in the working directory`
+    const here = { '/here/clouds.yaml': cloud(ENTRY), [SECURE]: cloud('{password: covered}') }
+    const warning = `the secret of ${SECURE} goes to the address in /here/clouds.yaml, found in the working directory`
     assert.deepEqual((await resolve({ env: PROD, files: here })).warnings, [warning])
-    const named = { ...PROD, OS_CLIENT_CONFIG_FILE: '/work/clouds.yaml' }
+    const named = { ...PROD, OS_CLIENT_CONFIG_FILE: '/here/clouds.yaml' }
     assert.deepEqual((await resolve({ env: named, files: here })).warnings, [])
   })
 })

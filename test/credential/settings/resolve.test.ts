@@ -309,7 +309,7 @@ describe('the connection', () => {
     const { certFile, keyFile, caFile, verify } = plan.endpoint
     assert.deepEqual(
       [certFile, keyFile, caFile, verify],
-      ['/work/pki/me.pem', '/abs/me.key', '/home/me/ca.pem', undefined],
+      ['/here/pki/me.pem', '/abs/me.key', '/home/me/ca.pem', undefined],
     )
   })
 
@@ -509,7 +509,7 @@ describe('OpenID Connect', () => {
         scopes: ['openid', 'email', 'groups'],
         refreshable: true,
         audience: 'kube-api',
-        caFile: '/work/idp.pem',
+        caFile: '/here/idp.pem',
       },
       oidcFlow: { flow: 'code', ports: [8000, 18_000] },
       present: 'access_token',
@@ -669,7 +669,7 @@ describe('the subject', () => {
       scope: 'project',
       project_name: 'demo',
       project_domain_name: 'Default',
-      cert: '/work/me.pem',
+      cert: '/here/me.pem',
     })
   })
 

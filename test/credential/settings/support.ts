@@ -22,7 +22,7 @@ export const SECURE = '/home/me/.config/openstack/secure.yaml'
 export const URL_OF_KEYSTONE = 'https://k.example/v3'
 
 export function resolve(given: Given): Promise<Settings> {
-  const { args = [], env = {}, files = {}, clusterConfig, cwd = '/work', platform = 'linux' } = given
+  const { args = [], env = {}, files = {}, clusterConfig, cwd = '/here', platform = 'linux' } = given
   return resolveSettings({
     flags: parseFlags(args, SETTINGS),
     env,

@@ -41,11 +41,11 @@ async function apply(wanted: ChangeRequest, overwrite = false): Promise<readonly
 
 describe('which files', () => {
   const where = (file: string | undefined, KUBECONFIG?: string) =>
-    kubeconfigFiles({ file, env: { KUBECONFIG }, home: '/home/alice', cwd: '/work' })
+    kubeconfigFiles({ file, env: { KUBECONFIG }, home: '/home/alice', cwd: '/here' })
 
   test('the one that is named, else those of KUBECONFIG, else the one at home', () => {
-    assert.deepEqual(where('a', '/b'), ['/work/a'])
-    assert.deepEqual(where(undefined, '/b:c::/b'), ['/b', '/work/c'])
+    assert.deepEqual(where('a', '/b'), ['/here/a'])
+    assert.deepEqual(where(undefined, '/b:c::/b'), ['/b', '/here/c'])
     for (const none of [undefined, '', ':']) assert.deepEqual(where(undefined, none), ['/home/alice/.kube/config'])
   })
 })
