@@ -6,7 +6,8 @@
 
 /**
  * User name and password, or undefined where the header has none: another scheme, base64 that is not, no colon. Split
- * at the first colon. Bytes that are not UTF-8 stay one character a byte, so that they match no name.
+ * at the first colon. What is not UTF-8 becomes ill-formed text, which is nobody's name and nobody's password: read in
+ * another encoding it could be somebody's.
  */
 export function basicCredential(authorization: string): { username: string; password: string } | undefined {
   const encoded = /^basic ([A-Za-z0-9+/]*={0,2})$/i.exec(authorization)?.[1]
@@ -21,6 +22,6 @@ function textOf(bytes: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {
-    return bytes.toString('latin1')
+    return bytes.toString('latin1').replace(/[\x80-\xff]/g, (byte) => String.fromCharCode(0xdc00 | byte.charCodeAt(0)))
   }
 }

@@ -16,7 +16,8 @@ describe('basic credentials', () => {
     [basic('user:'), 'user', ''],
     [basic(':password'), '', 'password'],
     [basic('김철수:비밀번호'), '김철수', '비밀번호'],
-    [basic(Buffer.from('caf\xe9:x', 'latin1')), 'caf\xe9', 'x'],
+    [basic(Buffer.from('caf\xe9:x', 'latin1')), 'caf\udce9', 'x'],
+    [basic(Buffer.from('x:caf\xe9', 'latin1')), 'x', 'caf\udce9'],
     [basic('\ufeffuser:x'), '\ufeffuser', 'x'],
   ]
   for (const [header, username, password] of read) {
@@ -116,4 +117,11 @@ describe('the credential of the headers', () => {
       ),
     )
   })
+})
+
+test('T-W2 bytes of another encoding are not taken for the name or password they would be there', () => {
+  for (const text of ['café:x', 'x:café']) {
+    const { username = '', password = '' } = basicCredential(basic(Buffer.from(text, 'latin1'))) ?? {}
+    assert.ok(!(username.isWellFormed() && password.isWellFormed()))
+  }
 })
