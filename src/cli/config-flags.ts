@@ -6,46 +6,64 @@
 import { readFileSync } from 'node:fs'
 import { type Command, Option as Flag } from 'commander'
 import { loadConfig } from '../config/load.ts'
-import { listOptions } from '../config/options.ts'
+import type { Door } from '../config/option.ts'
+import { flagsOf } from '../config/options.ts'
 import type { Config } from '../config/schema.ts'
 import { InvalidDocumentError, messageOf } from '../errors.ts'
 import { type CommandIo, ExitError } from './io.ts'
 
-/** Adds `--config FILE` and a flag for every option that has one; where `sections` are named, of these only. */
-export function addConfigFlags(command: Command, sections?: readonly string[]): Command {
+export interface ConfigFlagOptions {
+  /** What the command is for; the webhook when absent. Of several, a flag of the first counts. */
+  readonly doors?: readonly Door[]
+  /** Sections of the configuration whose flags it has; all when absent. */
+  readonly sections?: readonly string[]
+}
+
+/** Adds `--config FILE` and a flag for every option that has one. */
+export function addConfigFlags(command: Command, { doors = ['webhook'], sections }: ConfigFlagOptions = {}): Command {
   command.optionsGroup('Configuration:')
   command.addOption(new Flag('--config <FILE>', 'configuration file, YAML (see `archway config reference`)'))
   const groups = Map.groupBy(
-    listOptions().filter(({ flag, path }) => flag !== undefined && (sections?.includes(path[0] ?? '') ?? true)),
+    flagsOfAll(doors).filter(({ path }) => sections?.includes(path[0] ?? '') ?? true),
     (option) => (option.path[0] === 'authenticators' ? 'Sources of identities:' : 'Options of the file:'),
   )
   for (const [group, options] of groups) {
     command.optionsGroup(group)
-    for (const { flag, value, description, env, defaultValue } of options) {
+    for (const { flag, value, description, env, defaultValue, list } of options) {
       const notes = [
         ...(defaultValue === undefined ? [] : [`default ${String(defaultValue)}`]),
         ...(env === undefined ? [] : [`env ${env}`]),
       ]
-      command.addOption(new Flag(`--${flag} <${value}>`, `${description} (${notes.join('; ')})`))
+      const added = new Flag(
+        `--${flag} <${value}>`,
+        `${description}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}`,
+      )
+      command.addOption(list ? added.argParser(collected) : added)
     }
   }
   return command.optionsGroup('Options:')
 }
 
+function flagsOfAll(doors: readonly Door[]): ReturnType<typeof flagsOf> {
+  const byName = new Map(doors.toReversed().flatMap((door) => flagsOf(door).map((option) => [option.flag, option])))
+  return [...byName.values()]
+}
+
+/** A flag that may be given several times. */
+function collected(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value]
+}
+
 /** The configuration from what was given to a command. Mistakes end it with status 1 and one line each. */
-export function configOf(
-  given: Readonly<Record<string, unknown>>,
-  io: CommandIo,
-  { serves = true }: { readonly serves?: boolean } = {},
-): Config {
-  const flags = new Map<string, string>()
-  for (const { flag } of listOptions()) {
-    const value = flag === undefined ? undefined : given[camelCase(flag)]
-    if (flag !== undefined && typeof value === 'string') flags.set(flag, value)
+export function configOf(given: Readonly<Record<string, unknown>>, io: CommandIo, door: Door = 'webhook'): Config {
+  const flags = new Map<string, string | readonly string[]>()
+  for (const { flag } of flagsOf(door)) {
+    const value = given[camelCase(flag)]
+    if (typeof value === 'string' || Array.isArray(value)) flags.set(flag, value)
   }
   const path = typeof given['config'] === 'string' ? given['config'] : undefined
   const file = path === undefined ? undefined : readConfigFile(path)
-  return orExit(() => loadConfig({ file, env: io.env, flags, serves }))
+  return orExit(() => loadConfig({ file, env: io.env, flags, door }))
 }
 
 function readConfigFile(path: string): { path: string; text: string } {

@@ -4,6 +4,7 @@
  * @module
  */
 import { type Command, Option } from 'commander'
+import type { Door } from '../config/option.ts'
 import { configJsonSchema, configReference } from '../config/reference.ts'
 import { addConfigFlags, configOf } from './config-flags.ts'
 import type { CommandIo } from './io.ts'
@@ -12,6 +13,7 @@ const CHECK_EXAMPLES = `
 Examples:
   archway config check --config archway.yaml
   archway config check --config archway.yaml --keystone-url https://keystone.example:5000
+  archway config check --for proxy --config archway.yaml
 
 Prints every mistake with its place. Status 0: none; 1: there are some.
 `
@@ -22,12 +24,23 @@ Examples:
   archway config reference --format json-schema > archway.schema.json
 `
 
+const DOORS: ReadonlyMap<unknown, Door> = new Map([
+  ['serve', 'webhook'],
+  ['proxy', 'proxy'],
+  ['any', 'none'],
+])
+
 export function addConfigCommands(program: Command, io: CommandIo, done: (status: number) => void): void {
   const config = program.command('config').description('check a configuration, print its reference')
-  addConfigFlags(config.command('check').description('find every mistake in a configuration'))
+  addConfigFlags(config.command('check').description('find every mistake in a configuration'), {
+    doors: ['webhook', 'proxy'],
+  })
+    .addOption(
+      new Option('--for <COMMAND>', 'the command it is for').choices(['serve', 'proxy', 'any']).default('serve'),
+    )
     .addHelpText('after', CHECK_EXAMPLES)
     .action((given: Readonly<Record<string, unknown>>) => {
-      const { authenticators, authorizers } = configOf(given, io)
+      const { authenticators, authorizers } = configOf(given, io, DOORS.get(given['for']))
       const decide = authorizers.length === 0 ? 'none' : namesOf(authorizers)
       io.out(`no mistakes; sources in order: ${namesOf(authenticators)}; authorizers in order: ${decide}\n`)
       done(0)

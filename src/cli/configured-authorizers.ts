@@ -59,7 +59,7 @@ export async function configuredAuthorizers(path: string, io: CommandIo): Promis
 
 function configured(path: string, io: CommandIo): ReturnType<typeof configOf> {
   try {
-    return configOf({ config: path }, io)
+    return configOf({ config: path }, io, 'none')
   } catch (thrown) {
     if (thrown instanceof ExitError) throw new ExitError(2, thrown.message)
     throw thrown

@@ -62,7 +62,7 @@ export function addIdentifyCommand(
       new Option('-o, --output <FORMAT>', 'for people, or for programs').choices(['text', 'json']).default('text'),
     )
     .option('--timeout <SECONDS>', 'give up after', '30')
-  addConfigFlags(command, ['authenticators', 'kubernetes'])
+  addConfigFlags(command, { doors: ['none'], sections: ['authenticators', 'kubernetes'] })
     .addHelpText('after', EXAMPLES)
     .action(async (flags: IdentifyFlags) => {
       const timeoutMs = seconds(flags.timeout) * 1000
@@ -103,7 +103,7 @@ function seconds(text: string): number {
 /** Status 1 would say that somebody was refused. */
 function configured(flags: IdentifyFlags, io: CommandIo): Config {
   try {
-    return configOf(flags, io, { serves: false })
+    return configOf(flags, io, 'none')
   } catch (thrown) {
     throw thrown instanceof ExitError ? new ExitError(2, thrown.message) : thrown
   }

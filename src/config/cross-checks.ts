@@ -5,16 +5,18 @@
  * @module
  */
 import type { Problem } from '../errors.ts'
+import type { Door } from './option.ts'
 import { knownKeys } from './options.ts'
 import { qualifiedName } from './values.ts'
 
 /**
- * Finds every contradiction between values. Whatever has a wrong type is left to the schema. A configuration that is
- * not to be served needs no certificate to serve with.
+ * Finds every contradiction between values. Whatever has a wrong type is left to the schema. What a door needs is
+ * asked for only where the configuration is for that door.
  */
-export function crossCheck(config: unknown, { serves }: { readonly serves: boolean }): readonly Problem[] {
+export function crossCheck(config: unknown, door: Door): readonly Problem[] {
   return [
-    ...(serves ? checkServer(at(config, 'server', 'tls')) : []),
+    ...(door === 'webhook' ? checkServer(at(config, 'server', 'tls')) : []),
+    ...(door === 'proxy' ? checkProxy(at(config, 'proxy')) : []),
     ...checkSources(at(config, 'authenticators')),
     ...checkAuthorizers(at(config, 'authorizers')),
   ]
@@ -30,6 +32,32 @@ function* checkServer(tls: unknown): Generator<Problem> {
   const names = at(tls, 'clientNames')
   if (Array.isArray(names) && names.length > 0 && at(tls, 'clientCAFile') === undefined) {
     yield { path: 'server.tls.clientNames', message: 'names of callers are checked only with `clientCAFile`' }
+  }
+}
+
+/** What the proxy cannot be without → its flag. */
+const PROXY_NEEDS: readonly (readonly [path: readonly string[], flag: string, why?: string])[] = [
+  [['tls', 'certFile'], '--tls-cert-file FILE'],
+  [['tls', 'keyFile'], '--tls-private-key-file FILE'],
+  [['upstream', 'caFile'], '--upstream-ca-file FILE', ': the CA of the API servers'],
+  [['upstream', 'clientCertFile'], '--upstream-client-cert-file FILE', ': the front-proxy client certificate'],
+  [['upstream', 'clientKeyFile'], '--upstream-client-key-file FILE', ': its key'],
+]
+
+function* checkProxy(proxy: unknown): Generator<Problem> {
+  for (const [path, flag, why = ''] of PROXY_NEEDS) {
+    if (at(proxy, ...path) !== undefined) continue
+    yield { path: `proxy.${path.join('.')}`, message: `missing: set it or pass ${flag}${why}` }
+  }
+  const upstreams = at(proxy, 'upstreams')
+  if (isEmpty(upstreams)) {
+    yield { path: 'proxy.upstreams', message: 'no API server: name at least one, or pass --upstream https://HOST:PORT' }
+  }
+  const seen = new Set<unknown>()
+  for (const [index, url] of Array.isArray(upstreams) ? upstreams.entries() : []) {
+    const server = typeof url === 'string' && URL.canParse(url) ? new URL(url).host : url
+    if (seen.has(server)) yield { path: `proxy.upstreams[${index}]`, message: 'stands twice: name each server once' }
+    seen.add(server)
   }
 }
 

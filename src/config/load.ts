@@ -8,6 +8,7 @@ import { isAlias, isMap, isScalar, LineCounter, parseDocument, visit } from 'yam
 import type { z } from 'zod'
 import { InvalidDocumentError, messageOf, type Problem } from '../errors.ts'
 import { crossCheck } from './cross-checks.ts'
+import type { Door } from './option.ts'
 import { knownKeys, listOptions, type Option } from './options.ts'
 import { type Config, configSchema } from './schema.ts'
 
@@ -15,15 +16,15 @@ export interface ConfigSources {
   readonly file?: { readonly path: string; readonly text: string } | undefined
   /** The environment; only the variables of the schema are read. */
   readonly env?: Readonly<Record<string, string | undefined>>
-  /** Flags by name, without dashes. */
-  readonly flags?: ReadonlyMap<string, string>
-  /** Whether it is for a door, which needs a certificate; `true` when absent. */
-  readonly serves?: boolean
+  /** Flags by name, without dashes. Several values only where the option is a list. */
+  readonly flags?: ReadonlyMap<string, string | readonly string[]>
+  /** What it is for: whatever that needs must be there. The webhook when absent. */
+  readonly door?: Door
 }
 
 /** Reads and checks the configuration. Throws {@link InvalidDocumentError} with every problem there is. */
 export function loadConfig(sources: ConfigSources): Config {
-  const { file, serves = true } = sources
+  const { file, door = 'webhook' } = sources
   const document = readYaml(file?.text ?? '')
   const problems: Problem[] = [...document.problems]
   let config: Config | undefined
@@ -33,7 +34,7 @@ export function loadConfig(sources: ConfigSources): Config {
     const fromSchema = parsed.success
       ? []
       : ofTypeFirst(parsed.error.issues).flatMap((each) => toProblems(each, merged))
-    const crossing = isTree(merged) ? crossCheck(merged, { serves }) : []
+    const crossing = isTree(merged) ? crossCheck(merged, door) : []
     problems.push(...withoutEchoes(fromSchema, crossing, merged))
     config = parsed.data
   }
@@ -145,13 +146,17 @@ function merge(value: unknown, sources: ConfigSources, problems: Problem[]): unk
 
 interface GivenValue {
   readonly option: Option
-  readonly text: string
+  readonly text: string | readonly string[]
   /** How it was given, for messages: `--listen`, `ARCHWAY_LISTEN`. */
   readonly by: string
 }
 
-function givenValue(option: Option, { env = {}, flags = new Map() }: ConfigSources): GivenValue | undefined {
-  const flag = option.flag === undefined ? undefined : flags.get(option.flag)
+function givenValue(
+  option: Option,
+  { env = {}, flags = new Map(), door = 'webhook' }: ConfigSources,
+): GivenValue | undefined {
+  const isOurs = option.door === undefined || option.door === door
+  const flag = option.flag === undefined || !isOurs ? undefined : flags.get(option.flag)
   if (flag !== undefined) return { option, text: flag, by: `--${option.flag}` }
   const text = option.env === undefined ? undefined : env[option.env]
   return text === undefined || text === '' ? undefined : { option, text, by: `${option.env}` }
@@ -201,6 +206,7 @@ function itemsOf(list: unknown): readonly Tree[] {
 }
 
 function written({ option, text }: GivenValue): string | readonly string[] {
+  if (typeof text !== 'string') return option.list ? text : (text.at(-1) ?? '')
   return option.list ? [text] : text
 }
 

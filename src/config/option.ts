@@ -15,7 +15,12 @@ export interface OptionMeta {
   readonly value?: string
   /** Of an item of a list: the flag makes the item where there is none. */
   readonly makes?: boolean
+  /** The door whose command has the flag, where another door has one of the same name. */
+  readonly door?: Door
 }
+
+/** What a configuration is for. `none`: a command without a listener. */
+export type Door = 'webhook' | 'proxy' | 'none'
 
 /** Flags and variables of the schema's leaves. */
 export const optionRegistry: z.core.$ZodRegistry<OptionMeta> = z.registry<OptionMeta>()

@@ -5,7 +5,7 @@
  * @module
  */
 import { z } from 'zod'
-import { optionRegistry } from './option.ts'
+import { type Door, optionRegistry } from './option.ts'
 import { configSchema } from './schema.ts'
 
 export interface Option {
@@ -26,6 +26,8 @@ export interface Option {
   readonly list: boolean
   /** See {@link OptionMeta}. */
   readonly makes: boolean
+  /** See {@link OptionMeta}; `undefined` where every command has the flag. */
+  readonly door: Door | undefined
 }
 
 interface JsonSchema {
@@ -43,6 +45,13 @@ let all: readonly Option[] | undefined
 export function listOptions(): readonly Option[] {
   all ??= [...walk(configSchema, [])]
   return all
+}
+
+/** Options whose flag a command for this door has. */
+export function flagsOf(door: Door): readonly (Option & { readonly flag: string })[] {
+  return listOptions().filter((option): option is Option & { readonly flag: string } => {
+    return option.flag !== undefined && (option.door === undefined || option.door === door)
+  })
 }
 
 /** A kind of item of a list: `authorizers[].rbac`. */
@@ -113,6 +122,7 @@ function describe(schema: z.ZodType, path: readonly string[]): Option {
     value: meta?.value ?? 'VALUE',
     list: json.items !== undefined,
     makes: meta?.makes === true,
+    door: meta?.door,
   }
 }
 

@@ -15,7 +15,9 @@ import { authenticationConfigurationSource, oidcSource } from './oidc-source.ts'
 import { checkedText, option } from './option.ts'
 import { passwordFileSource } from './password-file-source.ts'
 import { loginProtection } from './protection.ts'
+import { proxySection } from './proxy.ts'
 import { requestHeaderSource } from './request-header-source.ts'
+import { tracingSection } from './tracing.ts'
 import { duration, filePath, listenAddress, objectName } from './values.ts'
 import { x509Source } from './x509-source.ts'
 
@@ -26,16 +28,18 @@ const serverTls = z.strictObject({
     flag: 'tls-cert-file',
     env: 'ARCHWAY_TLS_CERT_FILE',
     value: 'FILE',
+    door: 'webhook',
   }),
   keyFile: option(filePath().optional(), 'Private key of the serving certificate, PEM. Reloaded with it.', {
     flag: 'tls-private-key-file',
     env: 'ARCHWAY_TLS_PRIVATE_KEY_FILE',
     value: 'FILE',
+    door: 'webhook',
   }),
   clientCAFile: option(
     filePath().optional(),
     'CA of those who may ask, PEM. When set, every caller has to show a certificate of it.',
-    { flag: 'tls-client-ca-file', env: 'ARCHWAY_TLS_CLIENT_CA_FILE', value: 'FILE' },
+    { flag: 'tls-client-ca-file', env: 'ARCHWAY_TLS_CLIENT_CA_FILE', value: 'FILE', door: 'webhook' },
   ),
   clientNames: option(
     z.array(z.string().min(1)).default([]),
@@ -69,6 +73,7 @@ const server = z.strictObject({
     flag: 'listen',
     env: 'ARCHWAY_LISTEN',
     value: 'ADDR',
+    door: 'webhook',
   }),
   tls: serverTls.prefault({}),
   limits: limits.prefault({}),
@@ -385,9 +390,11 @@ export const configSchema = z.strictObject({
   ),
   cache: cache.prefault({}),
   webhook: webhook.prefault({}),
+  proxy: proxySection.prefault({}),
   kubernetes: kubernetes.prefault({}),
   recorder: recorder.prefault({}),
   logging: logging.prefault({}),
+  tracing: tracingSection.prefault({}),
 })
 
 /** The configuration, checked and with defaults filled in. Durations are milliseconds. */

@@ -34,7 +34,7 @@ describe('passwords of all sources', () => {
     const text = JSON.stringify({ authenticators: [{ passwordFile: { path } }], ...over })
     const metrics = createMetrics('0.0.0-test')
     const identities = await openIdentities({
-      config: loadConfig({ file: { path: 'archway.yaml', text }, serves: false }),
+      config: loadConfig({ file: { path: 'archway.yaml', text }, door: 'none' }),
       metrics,
       log: await createLogger({ level: 'error', format: 'json', write: () => {} }),
       version: '0.0.0-test',
@@ -131,7 +131,7 @@ describe('readiness', () => {
     const away = { keystone: { url: 'http://127.0.0.1:1/v3' } }
     const open = async (authenticators: readonly object[]): Promise<Identities> =>
       openIdentities({
-        config: loadConfig({ file: { path: 'archway.yaml', text: JSON.stringify({ authenticators }) }, serves: false }),
+        config: loadConfig({ file: { path: 'archway.yaml', text: JSON.stringify({ authenticators }) }, door: 'none' }),
         metrics: createMetrics('0.0.0-test'),
         log: await createLogger({ level: 'error', format: 'json', write: () => {} }),
         version: '0.0.0-test',

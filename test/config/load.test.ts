@@ -147,9 +147,47 @@ describe('defaults', () => {
       audiences: [],
       cache: { ttl: 30_000, negativeTtl: 10_000, entries: 10_000 },
       webhook: { tokenLength: 16_384, explainRefusals: false },
+      proxy: {
+        listen: '0.0.0.0:6443',
+        tls: {},
+        http2: true,
+        upstreams: [],
+        upstream: {
+          connectTimeout: 5_000,
+          checkInterval: 5_000,
+          checkTimeout: 3_000,
+          idleConnections: 100,
+          idleTimeout: 60_000,
+          selfCheck: 'require',
+        },
+        impersonation: 'refuse',
+        identityHeaders: [],
+        serviceAccountIssuers: [],
+        authorize: false,
+        limits: {
+          connections: 10_000,
+          handshakeTimeout: 10_000,
+          headerBytes: 65_536,
+          headTimeout: 15_000,
+          bodyBytes: 0,
+          stallTimeout: 60_000,
+          idleTimeout: 120_000,
+          http2Streams: 250,
+          identityBytes: 131_072,
+          requests: 400,
+          userRequests: 100,
+          queue: 1000,
+          userQueue: 50,
+          queueTimeout: 15_000,
+          streams: 10_000,
+          userStreams: 1000,
+        },
+        drain: 30_000,
+      },
       kubernetes: { authenticationCacheTtl: 120_000 },
       recorder: { maxBytes: 67_108_864, files: 4, hashUsers: false },
       logging: { level: 'decision', format: 'auto' },
+      tracing: { sampling: 0.05, userNames: false },
     })
   })
 
@@ -210,6 +248,16 @@ const SAMPLES: Readonly<Record<string, string>> = {
   'authenticators[].ldap.user.dnTemplate': 'cn={username},dc=example',
   'authenticators[].oidc.issuer': 'https://other.example',
   'authorizers[].keystonePolicy.configMaps': 'auth/other',
+  'proxy.listen': '127.0.0.1:1',
+  'proxy.upstreams': 'https://other.example:6443',
+  'tracing.endpoint': 'http://other.example:4318',
+}
+
+/** What the proxy cannot be without. */
+const PROXY = {
+  tls: { certFile: 'tls.crt', keyFile: 'tls.key' },
+  upstreams: ['https://10.0.0.1:6443', 'https://10.0.0.2:6443'],
+  upstream: { caFile: 'ca.crt', clientCertFile: 'front-proxy.crt', clientKeyFile: 'front-proxy.key' },
 }
 
 const ACCOUNT: readonly Change[] = [
@@ -292,11 +340,12 @@ describe('flags beat environment beat file', () => {
       const expected = option.list ? [value] : value // a flag for a list gives its one item
       const flags = { [option.flag]: text }
       const env = { [option.env]: text }
+      const { door = 'webhook' } = option
       for (const given of [{ flags }, { env }, { flags, env: { [option.env]: 'beaten' } }]) {
-        const config = load(whole, given)
+        const config = load(whole, { ...given, door })
         assert.deepEqual(valueAt(config, placeOf(option.path)), expected)
         // Nothing else is changed by it.
-        const copy: unknown = structuredClone(load(whole))
+        const copy: unknown = structuredClone(load(whole, { door }))
         setAt(copy, placeOf(option.path), expected)
         assert.deepEqual(config, copy)
       }
@@ -314,8 +363,8 @@ describe('flags beat environment beat file', () => {
   }
 
   /** {@link WHOLE}, where needed with another way of saying the same, to which the option belongs. */
-  function wholeFor({ name }: Option): object {
-    const copy = structuredClone<object>(WHOLE)
+  function wholeFor({ name, door }: Option): object {
+    const copy = structuredClone<object>({ ...WHOLE, ...(door === 'proxy' ? { proxy: PROXY } : {}) })
     for (const [path, value] of GOES_WITH[name] ?? []) setAt(copy, placeOf(path.split('.')), value)
     return copy
   }
@@ -604,7 +653,7 @@ loging: {}
     ['authenticators: [{ keystone: { ur: x } }]', 'authenticators[0].keystone.ur: unknown key; did you mean url?'],
     [
       '"a.b": 1',
-      'a.b: unknown key; known here: server, admin, authenticators, authorizers, identity, loginProtection, audiences, cache, webhook, kubernetes, recorder, logging',
+      'a.b: unknown key; known here: server, admin, authenticators, authorizers, identity, loginProtection, audiences, cache, webhook, proxy, kubernetes, recorder, logging, tracing',
     ],
   ]
   for (const [text, message] of suggestions) {

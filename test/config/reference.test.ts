@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { z } from 'zod'
 import { optionRegistry } from '../../src/config/option.ts'
-import { knownKeys, listKinds, listOptions } from '../../src/config/options.ts'
+import { flagsOf, knownKeys, listKinds, listOptions } from '../../src/config/options.ts'
 import { configJsonSchema, configReference } from '../../src/config/reference.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { load, placeOf, setAt, valueAt, WHOLE } from './support.ts'
@@ -67,17 +67,22 @@ describe('options', () => {
     assert.ok(options.length > 40)
   })
 
-  test('have flags and variables of their own', () => {
-    for (const key of ['flag', 'env', 'name'] as const) {
+  test('have variables of their own, and flags of their own for each door', () => {
+    for (const key of ['env', 'name'] as const) {
       const given = options.flatMap((option) => option[key] ?? [])
       assert.equal(new Set(given).size, given.length, key)
+    }
+    for (const door of ['webhook', 'proxy', 'none'] as const) {
+      const given = flagsOf(door).map(({ flag }) => flag)
+      assert.equal(new Set(given).size, given.length, door)
     }
   })
 
   test('have flags and variables that look like some, and a word for the value', () => {
     for (const { name, flag, env, value } of options) {
       if (flag !== undefined) assert.match(flag, /^[a-z]+(-[a-z]+)*$/, name)
-      if (env !== undefined) assert.match(env, /^ARCHWAY_[A-Z]+(_[A-Z]+)*$/, name)
+      // One variable is that of every OpenTelemetry SDK.
+      if (env !== undefined) assert.match(env, /^ARCHWAY_[A-Z]+(_[A-Z]+)*$|^OTEL_EXPORTER_OTLP_ENDPOINT$/, name)
       assert.match(value, /^[A-Z]+$/)
       if (flag !== undefined) assert.notEqual(value, 'VALUE', name)
     }
@@ -161,8 +166,15 @@ describe('options', () => {
         'loginProtection.valkey.caFile',
         'loginProtection.valkey.username',
         'loginProtection.valkey.passwordFile',
+        'proxy.tls.certFile',
+        'proxy.tls.keyFile',
+        'proxy.upstream.caFile',
+        'proxy.upstream.clientCertFile',
+        'proxy.upstream.clientKeyFile',
+        'proxy.upstream.serverName',
         'kubernetes.kubeconfig',
         'recorder.path',
+        'tracing.endpoint',
       ],
     )
     // Written out, the defaults give what leaving them out gives.
@@ -313,7 +325,7 @@ describe('the JSON Schema', () => {
         names.some((option) => option.startsWith(`${name}.`) || option.startsWith(`${name}[]`))
       assert.ok(names.includes(name) || isSection, name)
       const kind = anyOf === undefined ? type : 'any of'
-      assert.ok(['object', 'array', 'string', 'integer', 'boolean', 'any of'].includes(kind ?? ''), `${name}: ${kind}`)
+      assert.ok(['object', 'array', 'string', 'integer', 'number', 'boolean', 'any of'].includes(kind ?? ''), `${name}: ${kind}`)
     }
   })
 
