@@ -17,6 +17,11 @@ export const CHECKS: readonly Check[] = [
   { name: 'lint', finds: 'lint and format', command: ['biome', 'ci', '--colors=off', '.'] },
   { name: 'layers', finds: 'imports that do not point down', command: ['node', 'tools/check-layers.ts'] },
   { name: 'unused', finds: 'files, exports and dependencies nobody uses', command: ['knip', '--no-progress'] },
+  {
+    name: 'dashboards',
+    finds: 'queries for metrics and labels that there are not',
+    command: ['node', 'tools/check-dashboard.ts'],
+  },
   { name: 'lock', finds: 'locks that npm ci refuses elsewhere', command: ['node', 'tools/check-lock.ts'] },
 ]
 

@@ -8,6 +8,8 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 
 /** Seconds; from a remembered answer to the longest a review may take. */
 const SECONDS = [0.0001, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20]
+/** Seconds; from a small object of a server nearby to the longest that kube-apiserver lets a request take. */
+const PROXIED_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
 export interface Metrics {
   readonly registry: Registry
@@ -34,6 +36,28 @@ export interface Metrics {
   readonly policyRules: Gauge
   readonly shadow: Counter<'authorizer' | 'outcome'>
   readonly authorizationWebhook: Counter<'authorizer' | 'event'>
+  readonly proxy: ProxyMetrics
+}
+
+/** Of the proxy door; `verb`, `resource` and `upstream` as `src/proxy/observe/labels.ts` bounds them. */
+export interface ProxyMetrics {
+  /** Called before what is counted of requests is read: for counts that were kept aside until then. */
+  onRead(handIn: () => void): void
+  readonly requests: Counter<'verb' | 'resource' | 'code' | 'upstream'>
+  readonly outcomes: Counter<'outcome'>
+  readonly seconds: Histogram<'verb'>
+  readonly headSeconds: Histogram<'verb'>
+  readonly bytes: Counter<'direction'>
+  readonly refused: Counter<'threat'>
+  readonly limited: Counter<'limit'>
+  readonly spoofed: Counter
+  readonly inFlight: Gauge<'duration'>
+  readonly waiting: Gauge
+  readonly users: Gauge
+  readonly upstreamReady: Gauge<'upstream'>
+  readonly upstreamConnections: Gauge<'upstream' | 'state'>
+  readonly upstreamEvents: Counter<'upstream' | 'event'>
+  readonly upstreamCertificateNotAfter: Gauge
 }
 
 export function createMetrics(version: string): Metrics {
@@ -48,12 +72,25 @@ export function createMetrics(version: string): Metrics {
   })
     .labels(version, `node ${process.versions.node}`)
     .set(1)
-  const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[]): Counter<Label> =>
-    new Counter({ name, help, labelNames: [...labelNames], registers })
+  const counter = <Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[],
+    collect: () => void = () => {},
+  ): Counter<Label> => new Counter({ name, help, labelNames: [...labelNames], registers, collect })
   const gauge = <Label extends string>(name: string, help: string, labelNames: readonly Label[]): Gauge<Label> =>
     new Gauge({ name, help, labelNames: [...labelNames], registers })
-  const histogram = <Label extends string>(name: string, help: string, labels: readonly Label[]): Histogram<Label> =>
-    new Histogram({ name, help, labelNames: [...labels], buckets: SECONDS, registers })
+  const histogram = <Label extends string>(
+    name: string,
+    help: string,
+    labels: readonly Label[],
+    buckets: number[] = SECONDS,
+  ): Histogram<Label> => new Histogram({ name, help, labelNames: [...labels], buckets, registers })
+
+  const kept: (() => void)[] = []
+  const collectKept = (): void => {
+    for (const handIn of kept) handIn()
+  }
 
   return {
     registry,
@@ -63,6 +100,7 @@ export function createMetrics(version: string): Metrics {
       'archway_authentications_total',
       'Credentials judged, by the source that judged them; source "none" where nobody knew the credential.',
       ['source', 'outcome'],
+      collectKept,
     ),
     cacheEvents: counter('archway_cache_events_total', 'Look-ups in the token cache.', ['source', 'event']),
     cacheEntries: gauge('archway_cache_entries', 'Tokens remembered.', ['source']),
@@ -109,5 +147,57 @@ export function createMetrics(version: string): Metrics {
       'authorizer',
       'event',
     ]),
+    proxy: {
+      onRead: (handIn) => void kept.push(handIn),
+      requests: counter(
+        'archway_proxy_requests_total',
+        'Requests that are over; resource by name where the API server has it, code 0 where no answer was begun.',
+        ['verb', 'resource', 'code', 'upstream'],
+        collectKept,
+      ),
+      outcomes: counter('archway_proxy_outcomes_total', 'How requests to the proxy ended.', ['outcome'], collectKept),
+      seconds: histogram(
+        'archway_proxy_request_seconds',
+        'Time of forwarded requests from head to end, without watches and other streams.',
+        ['verb'],
+        PROXIED_SECONDS,
+      ),
+      headSeconds: histogram(
+        'archway_proxy_head_seconds',
+        'Time of forwarded requests until the head of the answer.',
+        ['verb'],
+        PROXIED_SECONDS,
+      ),
+      bytes: counter(
+        'archway_proxy_bytes_total',
+        'Bytes of bodies and of upgraded connections, by direction.',
+        ['direction'],
+        collectKept,
+      ),
+      refused: counter('archway_proxy_refused_total', 'Requests that header hygiene refused, by threat.', ['threat']),
+      limited: counter('archway_proxy_limited_total', 'Requests refused for a limit, by whose it is.', ['limit']),
+      spoofed: counter('archway_proxy_spoofed_headers_total', 'Identity headers of clients that were left out.', []),
+      inFlight: gauge('archway_proxy_in_flight', 'Requests under way: short ones, and long ones such as watches.', [
+        'duration',
+      ]),
+      waiting: gauge('archway_proxy_waiting', 'Requests that wait for their turn.', []),
+      users: gauge('archway_proxy_active_users', 'Users who have something under way.', []),
+      upstreamReady: gauge('archway_proxy_upstream_ready', '1 when the API server is asked, 0 when it is not.', [
+        'upstream',
+      ]),
+      upstreamConnections: gauge('archway_proxy_upstream_connections', 'Connections to API servers.', [
+        'upstream',
+        'state',
+      ]),
+      upstreamEvents: counter('archway_proxy_upstream_events_total', 'What befell an API server, by event.', [
+        'upstream',
+        'event',
+      ]),
+      upstreamCertificateNotAfter: gauge(
+        'archway_proxy_upstream_certificate_not_after_seconds',
+        'When the front-proxy client certificate expires, in seconds since the epoch.',
+        [],
+      ),
+    },
   }
 }
