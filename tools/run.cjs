@@ -21,6 +21,7 @@ const COMMANDS = {
   },
   rigs: { does: 'install every server the tests can use (npm run rigs)', script: ['tools/rigs.ts'] },
   bench: { does: 'measure (npm run bench)', script: ['bench/main.ts'] },
+  hygiene: { does: 'try hostile requests on a proxy (npm run hygiene -- --help)', script: ['tools/hygiene.ts'] },
   check: { does: 'types, lint, layers, unused code (npm run check)', script: ['tools/check.ts'] },
   docs: { does: 'write the generated reference pages (npm run docs)', script: ['tools/docs.ts'] },
   exec: { does: 'CMD …: run a tool of node_modules/.bin, or node itself' },
