@@ -20,6 +20,7 @@ type Load =
 const COMMANDS: Readonly<Record<string, Readonly<Record<string, Load>>>> = {
   'Doors:': {
     serve: { tree: async () => (await import('./serve.ts')).addServeCommand },
+    proxy: { tree: async () => (await import('./proxy.ts')).addProxyCommand },
     credential: { plain: async () => (await import('./credential.ts')).credentialCommand },
   },
   'Your own login:': {

@@ -1,6 +1,7 @@
 /**
- * `archway demo`, which is `npm start`: the webhook on embedded defaults. A certificate made on the spot, static
- * tokens or one's own Keystone, and two reviews made against it to show what it answers.
+ * `archway demo`, which is `npm start`: webhook and proxy on embedded defaults. Certificates made on the spot, static
+ * tokens or one's own Keystone, two reviews made against the webhook, and two requests through the proxy to a stand-in
+ * for an API server.
  *
  * @module
  */
@@ -17,6 +18,7 @@ import { hasCredentials, loginFrom } from '../keystone/login/environment.ts'
 import { reviewToken, tokenReviewRequest } from '../kube/token-review-client.ts'
 import { Secret } from '../secret.ts'
 import { orExit } from './config-flags.ts'
+import { type DemoProxy, type DemoToken, demonstrateProxy } from './demo-proxy.ts'
 import { type CommandIo, ExitError } from './io.ts'
 import { describeReply } from './review.ts'
 import { serve } from './serve.ts'
@@ -33,10 +35,16 @@ With OS_AUTH_URL set it asks that Keystone; the credentials come from the usual 
 export function addDemoCommand(program: Command, io: CommandIo, done: (status: number) => void): void {
   program
     .command('demo')
-    .description('run the webhook on embedded defaults and show two reviews')
+    .description('run webhook and proxy on embedded defaults and show what they answer')
     .option('--listen <ADDR>', 'address and port of the webhook (default 127.0.0.1:8443, or a free port)')
+    .option('--proxy-listen <ADDR>', 'address and port of the proxy (default 127.0.0.1:6443, or a free port)')
     .addHelpText('after', EXAMPLES)
-    .action(async ({ listen }: { readonly listen?: string }) => done(await demo(listen, io)))
+    .action(async (flags: DemoFlags) => done(await demo(flags, io)))
+}
+
+interface DemoFlags {
+  readonly listen?: string
+  readonly proxyListen?: string
 }
 
 /** What the demonstration knows people by, and whom it asks about. */
@@ -44,36 +52,63 @@ interface Identities {
   /** The `authenticators` of the configuration. */
   readonly sources: readonly object[]
   /** What stands where the token is in the printed line: the token itself only where it was made for this run. */
-  readonly token: { readonly secret: Secret; readonly printed: string } | undefined
+  readonly token: DemoToken | undefined
   /** What to do where there is no token to show. */
   readonly hint: string
 }
 
-async function demo(listen: string | undefined, io: CommandIo): Promise<number> {
+async function demo({ listen, proxyListen }: DemoFlags, io: CommandIo): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'archway-demo-'))
   const file = (name: string, content: string): string => {
     const path = join(folder, name)
     writeFileSync(path, content, { mode: 0o600, flag: 'wx' })
     return path
   }
+  let proxy: DemoProxy | undefined
   try {
-    io.out('making a certificate for this run\n')
-    const { servingCertificate } = await import('../pki/self-signed.ts')
+    io.out('making certificates for this run\n')
+    const { clientCertificate, servingCertificate } = await import('../pki/self-signed.ts')
     const made = await servingCertificate({ names: ['localhost'], addresses: ['127.0.0.1', '::1'], days: 7 })
+    const frontProxy = await clientCertificate({ commonName: 'front-proxy-client', days: 7 })
     const caFile = file('ca.crt', made.ca)
+    const tls = { certFile: file('tls.crt', made.certificate), keyFile: file('tls.key', made.key) }
     const identities = io.env['OS_AUTH_URL'] ? await fromKeystone(io) : fromTokenFile(file, io)
     const document = {
-      server: {
-        listen: listen ?? `127.0.0.1:${await freePort(8443)}`,
-        tls: { certFile: file('tls.crt', made.certificate), keyFile: file('tls.key', made.key) },
-      },
+      server: { listen: listen ?? `127.0.0.1:${await freePort(8443)}`, tls },
       admin: { listen: `127.0.0.1:${await freePort(9443)}` },
       authenticators: identities.sources,
       logging: { format: 'human' },
     }
     const config = orExit(() => loadConfig({ file: { path: 'demo', text: JSON.stringify(document) } }))
-    return await serve(config, io, { onReady: (service) => show(service, identities, caFile, io) })
+    const door = {
+      listen: proxyListen ?? `127.0.0.1:${await freePort(6443)}`,
+      tls,
+      upstream: {
+        caFile,
+        clientCertFile: file('front-proxy-client.crt', frontProxy.certificate),
+        clientKeyFile: file('front-proxy-client.key', frontProxy.key),
+      },
+    }
+    const standIn = { certificate: made.certificate, key: made.key, frontProxyCa: frontProxy.ca }
+    return await serve(config, io, {
+      async onReady(service) {
+        await show(service, identities, caFile, io)
+        proxy = await demonstrateProxy({
+          document,
+          door,
+          standIn,
+          caFile,
+          token: identities.token,
+          hint: identities.hint,
+          io,
+        })
+        io.out(`\nThe webhook is up: ${service.url}/webhook, and the proxy: ${proxy.url}`)
+        if (service.adminUrl !== undefined) io.out(`; health and metrics: ${service.adminUrl}/readyz?verbose`)
+        io.out('\nCtrl-C ends it.\n\n')
+      },
+    })
   } finally {
+    await proxy?.stop()
     rmSync(folder, { recursive: true, force: true })
   }
 }
@@ -139,9 +174,6 @@ async function show(service: Service, identities: Identities, caFile: string, io
     io.out(`\n# ${title}\n${describeReply(reply)}${reply.body}`)
     io.out(`curl --cacert ${caFile} -H 'Content-Type: application/json' -d '${data}' ${url}\n`)
   }
-  io.out(`\nThe webhook is up: ${url}`)
-  if (service.adminUrl !== undefined) io.out(`; health and metrics: ${service.adminUrl}/readyz?verbose`)
-  io.out('\nCtrl-C ends it.\n\n')
 }
 
 /** The port one expects, or any free one where something else has it. */

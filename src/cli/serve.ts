@@ -7,10 +7,10 @@ import type { Command } from 'commander'
 import { describeRevocation } from '../authn/revocation.ts'
 import { type ComposeOptions, type Service, startService } from '../compose/service.ts'
 import type { Config } from '../config/schema.ts'
-import { ArchwayError } from '../errors.ts'
 import { createLogger, type Logger } from '../telemetry/logger.ts'
 import { addConfigFlags, configOf } from './config-flags.ts'
-import { type CommandIo, ExitError } from './io.ts'
+import type { CommandIo } from './io.ts'
+import { runService } from './run-service.ts'
 import { version } from './version.ts'
 
 const EXAMPLES = `
@@ -43,59 +43,16 @@ export interface ServeOptions extends Partial<Pick<ComposeOptions, 'adminRequire
 export async function serve(config: Config, io: CommandIo, options: ServeOptions = {}): Promise<number> {
   const log = await createLogger(config.logging)
   const { adminRequired = true } = options
-  let service: Service
-  try {
-    service = await startService(config, { log, version: version(), adminRequired })
-  } catch (thrown) {
-    log.flush()
-    if (thrown instanceof ArchwayError) throw new ExitError(1, `archway: ${thrown.message}`)
-    throw thrown
-  }
-  const stopGuarding = guard(log)
-  const stopping = nextSignal(io)
-  const stopListening = [
-    io.onSignal(['SIGHUP'], () => void service.reload()),
-    // Without a listener Node answers this signal by opening its debugger, which shows every secret in memory.
-    io.onSignal(['SIGUSR1'], () => log.warn({ signal: 'SIGUSR1' }, 'signal ignored: the debugger stays shut')),
-  ]
-  try {
-    announce(service, config, log, options.warnings ?? [])
-    await options.onReady?.(service)
-    const signal = await stopping
-    log.info({ signal, drainMs: config.server.drain }, 'stopping: running requests may finish')
-    await service.stop()
-    log.info({}, 'stopped')
-    return 0
-  } finally {
-    await service.stop()
-    for (const stop of stopListening) stop()
-    stopGuarding()
-    log.flush()
-  }
-}
-
-function nextSignal(io: CommandIo): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    const stop = io.onSignal(['SIGTERM', 'SIGINT'], (signal) => {
-      stop()
-      resolve(signal)
-    })
+  return runService<Service>({
+    log,
+    io,
+    drainMs: config.server.drain,
+    start: () => startService(config, { log, version: version(), adminRequired }),
+    async ready(service) {
+      announce(service, config, log, options.warnings ?? [])
+      await options.onReady?.(service)
+    },
   })
-}
-
-/** A fault nobody caught: what it was is said before the process ends. */
-function guard(log: Logger): () => void {
-  const report = (error: unknown): void => {
-    log.error({ error }, 'fault: the process ends')
-    log.flush()
-    process.exit(70)
-  }
-  process.on('uncaughtException', report)
-  process.on('unhandledRejection', report)
-  return () => {
-    process.off('uncaughtException', report)
-    process.off('unhandledRejection', report)
-  }
 }
 
 function announce(service: Service, config: Config, log: Logger, warnings: readonly string[]): void {

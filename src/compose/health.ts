@@ -59,7 +59,7 @@ export interface CollectedParts {
   readonly caches: Identities['caches']
   readonly stores: readonly PolicyStore[]
   readonly files: readonly Followed[]
-  readonly server: ArchwayServer
+  readonly server: Pick<ArchwayServer, 'tlsStatus'>
 }
 
 /** Values that are read when somebody asks for them. */

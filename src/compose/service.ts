@@ -8,13 +8,13 @@ import type { TokenAuthenticator } from '../authn/authenticator.ts'
 import { type RevocationBudget, revocationBudget } from '../authn/revocation.ts'
 import type { Authorizer } from '../authz/authorizer.ts'
 import type { Config } from '../config/schema.ts'
-import { ArchwayError } from '../errors.ts'
 import { formatListen, parseListen } from '../server/address.ts'
 import { type ArchwayServer, createServer } from '../server/listener.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
 import { type Observation, REVIEW_PATHS, webhook } from '../webhook/webhook.ts'
 import { openAuthorization } from './authorizers.ts'
+import { given } from './given.ts'
 import { collectMetrics, fileCheck, openAdmin, reachable } from './health.ts'
 import { type Identities, openIdentities } from './identities.ts'
 import { type Closer, closeAll, type Followed, type Part } from './part.ts'
@@ -131,12 +131,6 @@ function serverOptions(
       tlsError: () => metrics.tlsErrors.inc(),
     },
   }
-}
-
-/** A value the cross-checks of the configuration have made sure of. */
-function given(value: string | undefined, name: string): string {
-  if (value === undefined) throw new ArchwayError('config_invalid', `${name} is missing`)
-  return value
 }
 
 /** Counters are looked up once for each set of labels, not at each review. */

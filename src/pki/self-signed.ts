@@ -1,18 +1,19 @@
 /**
- * A serving certificate on the spot, for trying things out: a CA that lives as long as the process, and one
- * certificate of it. PEM out; where it goes is the caller's business.
+ * Certificates on the spot, for trying things out: a CA that lives as long as the call, and one certificate of it, for
+ * a server or a client. PEM out; where it goes is the caller's business.
  *
  * @module
  */
 import 'reflect-metadata'
 import * as x509 from '@peculiar/x509'
 
-export interface ServingCertificate {
-  /** CA certificate, PEM: what clients trust. Its key is not kept. */
+/** A certificate with its CA. */
+export interface SelfSigned {
+  /** CA certificate, PEM: what the other side trusts. Its key is not kept. */
   readonly ca: string
-  /** Serving certificate, PEM. */
+  /** The certificate, PEM. */
   readonly certificate: string
-  /** Private key of the serving certificate, PKCS #8 PEM. */
+  /** Its private key, PKCS #8 PEM. */
   readonly key: string
 }
 
@@ -27,9 +28,39 @@ export interface ServingCertificateOptions {
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 
+export interface ClientCertificateOptions {
+  readonly commonName: string
+  readonly days: number
+  readonly now?: () => Date
+}
+
 /** Makes a CA and a serving certificate, both ECDSA P-256. */
-export async function servingCertificate(options: ServingCertificateOptions): Promise<ServingCertificate> {
-  const { names, addresses, days, now = () => new Date() } = options
+export function servingCertificate({ names, addresses, ...rest }: ServingCertificateOptions): Promise<SelfSigned> {
+  const altNames = new x509.SubjectAlternativeNameExtension([
+    ...names.map((value) => ({ type: 'dns' as const, value })),
+    ...addresses.map((value) => ({ type: 'ip' as const, value })),
+  ])
+  return selfSigned({ ...rest, commonName: 'archway', extensions: [serverAuth(), altNames] })
+}
+
+/** Makes a CA and a client certificate, both ECDSA P-256. */
+export function clientCertificate(options: ClientCertificateOptions): Promise<SelfSigned> {
+  return selfSigned({
+    ...options,
+    extensions: [new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth])],
+  })
+}
+
+function serverAuth(): x509.Extension {
+  return new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth])
+}
+
+interface Options extends ClientCertificateOptions {
+  readonly extensions: readonly x509.Extension[]
+}
+
+async function selfSigned(options: Options): Promise<SelfSigned> {
+  const { commonName, days, extensions, now = () => new Date() } = options
   const notBefore = new Date(now().getTime() - 60_000)
   const notAfter = new Date(now().getTime() + days * 86_400_000)
   const caKeys = await crypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
@@ -47,7 +78,7 @@ export async function servingCertificate(options: ServingCertificateOptions): Pr
   })
   const keys = await crypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
   const certificate = await x509.X509CertificateGenerator.create({
-    subject: 'CN=archway',
+    subject: [{ CN: [commonName] }],
     issuer: ca.subject,
     notBefore,
     notAfter,
@@ -57,11 +88,7 @@ export async function servingCertificate(options: ServingCertificateOptions): Pr
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-      new x509.SubjectAlternativeNameExtension([
-        ...names.map((value) => ({ type: 'dns' as const, value })),
-        ...addresses.map((value) => ({ type: 'ip' as const, value })),
-      ]),
+      ...extensions,
       await x509.AuthorityKeyIdentifierExtension.create(ca, false),
     ],
   })

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { listOptions } from '../../src/config/options.ts'
+import { flagsOf } from '../../src/config/options.ts'
 import { createFolder } from '../support/tls.ts'
 import { run, testIo } from './support.ts'
 
@@ -52,16 +52,20 @@ describe('archway', () => {
     }
   })
 
-  test('serve --help shows every option that has a flag, with its default and its variable', async () => {
-    const { out } = await run('archway', ['serve', '--help'])
-    const text = out.replace(/\s+/g, ' ')
-    for (const { flag, env, defaultValue } of listOptions()) {
-      if (flag === undefined) continue
-      assert.ok(text.includes(`--${flag} <`), flag)
-      assert.ok(text.includes(`env ${env}`), env)
-      if (defaultValue !== undefined) assert.ok(text.includes(`default ${defaultValue}`), flag)
-    }
-  })
+  for (const [command, door] of [
+    ['serve', 'webhook'],
+    ['proxy', 'proxy'],
+  ] as const) {
+    test(`${command} --help shows every option that has a flag, with its default and its variable`, async () => {
+      const { out } = await run('archway', [command, '--help'])
+      const text = out.replace(/\s+/g, ' ')
+      for (const { flag, env, defaultValue } of flagsOf(door)) {
+        assert.ok(text.includes(`--${flag} <`), flag)
+        assert.ok(text.includes(`env ${env}`), env)
+        if (defaultValue !== undefined) assert.ok(text.includes(`default ${defaultValue}`), flag)
+      }
+    })
+  }
 
   test('--version prints the version of the package', async () => {
     const { status, out } = await run('archway', ['--version'])
