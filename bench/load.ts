@@ -99,12 +99,12 @@ function onAnswers(socket: TLSSocket, take: (answer: string) => void): void {
   })
 }
 
-function passed(ms: number): Promise<void> {
+export function passed(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 /** Time all threads of a process have run, from the scheduler's own books. */
-function cpuNanoseconds(pid: number): number {
+export function cpuNanoseconds(pid: number): number {
   const tasks = readdirSync(`/proc/${pid}/task`)
   return tasks.reduce(
     (sum, task) => sum + Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]),

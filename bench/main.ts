@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- authentication|authorization|credential|guessing]`: what a review costs, what the credential plugin
- * does, and what guessers get. Without a word all are measured.
+ * `npm run bench [-- authentication|authorization|credential|guessing|proxy]`: what a review costs, what the credential
+ * plugin does, what guessers get, and what the proxy costs beside nginx. Without a word all are measured.
  *
  * @module
  */
@@ -8,12 +8,14 @@ import { measureAuthentication } from './authentication.ts'
 import { measureAuthorization } from './authorization.ts'
 import { measureCredential } from './credential.ts'
 import { measureGuessing } from './guessing.ts'
+import { measureProxy } from './proxy.ts'
 
 const MEASUREMENTS: ReadonlyMap<string, () => Promise<void>> = new Map([
   ['authentication', measureAuthentication],
   ['authorization', measureAuthorization],
   ['credential', measureCredential],
   ['guessing', measureGuessing],
+  ['proxy', measureProxy],
 ])
 
 const words = process.argv.slice(2)
