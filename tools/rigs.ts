@@ -2,7 +2,7 @@
  * The servers that tests can bring up, and what this machine lacks for each. `npm run rigs` installs them all; each
  * rig's script (test/rigs/) knows its own packages.
  *
- * usage: node tools/rigs.ts [keystone | slapd | valkey | keyring | executable | kubectl | kube-apiserver …]
+ * usage: node tools/rigs.ts [keystone | slapd | nginx | valkey | keyring | executable | kubectl | kube-apiserver | kubelet-stand-in …]
  */
 
 import { execFileSync } from 'node:child_process'
@@ -13,11 +13,13 @@ import { say, step } from './progress.cjs'
 const RIGS: Readonly<Record<RigName, { readonly brings: string; readonly quick: boolean }>> = {
   keystone: { brings: 'OpenStack Keystone from Debian packages, 1 to 3 minutes', quick: true },
   slapd: { brings: 'OpenLDAP from Debian packages, half a minute', quick: true },
+  nginx: { brings: 'nginx from Debian packages, 10 seconds', quick: true },
   valkey: { brings: 'Redis from Debian packages, half a minute', quick: true },
   keyring: { brings: 'GNOME Keyring and D-Bus from Debian packages, half a minute', quick: true },
   kubectl: { brings: "Debian's kubectl beside the one that is there, 10 seconds", quick: true },
   executable: { brings: 'Bun from npm, 40 MB, which makes the single executable', quick: true },
   'kube-apiserver': { brings: 'Kubernetes, built from its Debian source, 5 to 10 minutes', quick: false },
+  'kubelet-stand-in': { brings: 'a node with a pod, built from the same source, 1 to 2 minutes', quick: true },
 }
 
 /** The packages or programs that a rig lacks here. */

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, describe, it } from 'node:test'
 import { Agent, request } from 'undici'
-import { type KubeApiserverRig, startKubeApiserver } from '../support/rigs.ts'
+import { type ApiServer, type KubeApiserverRig, startKubeApiserver } from '../support/rigs.ts'
 
 describe('a kube-apiserver', () => {
   let rig: KubeApiserverRig
@@ -55,5 +55,34 @@ describe('a kube-apiserver', () => {
 
   it('says why it does not start', async () => {
     await assert.rejects(startKubeApiserver({ flags: ['--no-such-flag'] }), /unknown flag: --no-such-flag/)
+  })
+})
+
+describe('two kube-apiservers on one etcd', () => {
+  let rig: KubeApiserverRig
+  before(async () => {
+    rig = await startKubeApiserver({ servers: 2 })
+  })
+  after(() => rig[Symbol.asyncDispose]())
+
+  const on = (server: ApiServer, ...args: readonly string[]): ReturnType<KubeApiserverRig['kubectl']> =>
+    rig.kubectl([`--server=${server.url}`, ...args])
+
+  it('show the same objects', async () => {
+    const [first, second] = rig.servers as readonly [ApiServer, ApiServer]
+    assert.equal(first.url, rig.url)
+    const made = await on(first, 'create', 'namespace', 'shared')
+    assert.equal(made.status, 0, made.stderr)
+    const seen = await on(second, 'get', 'namespace', 'shared', '-o', 'name')
+    assert.equal(seen.stdout.trim(), 'namespace/shared', seen.stderr)
+  })
+
+  it('one is killed and comes back, the other goes on', async () => {
+    const [first, second] = rig.servers as readonly [ApiServer, ApiServer]
+    await first.kill()
+    assert.match((await on(first, 'get', 'namespaces')).stderr, /refused/)
+    assert.equal((await on(second, 'create', 'namespace', 'meanwhile')).status, 0)
+    await first.again()
+    assert.equal((await on(first, 'get', 'namespace', 'meanwhile')).status, 0)
   })
 })

@@ -10,7 +10,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
-export type RigName = 'executable' | 'keyring' | 'keystone' | 'kube-apiserver' | 'kubectl' | 'slapd' | 'valkey'
+export type RigName =
+  | 'executable'
+  | 'keyring'
+  | 'keystone'
+  | 'kube-apiserver'
+  | 'kubectl'
+  | 'kubelet-stand-in'
+  | 'nginx'
+  | 'slapd'
+  | 'valkey'
 
 /** Set by tools/test.ts: the file that remembers started rigs, one `name<TAB>folder` a line. */
 export const STARTED_RIGS = 'ARCHWAY_TEST_STARTED_RIGS'

@@ -47,6 +47,15 @@ export const SUITES: readonly Suite[] = [
     limitMinutes: 20,
   },
   {
+    name: 'proxy',
+    does: 'the proxy in front of real API servers, and nginx beside it: test/e2e/proxy*',
+    files: /^test\/e2e\/proxy[^/]*$/,
+    rigTests: /^test\/rigs\/(?:nginx|kubelet-stand-in)[^/]*$/,
+    needs: ['keystone', 'kube-apiserver', 'kubectl', 'kubelet-stand-in', 'nginx'],
+    concurrency: 1,
+    limitMinutes: 20,
+  },
+  {
     name: 'credential',
     does: 'logins of kubectl, and the keyring they are kept by: test/e2e/credential*',
     files: /^test\/e2e\/credential[^/]*$/,
