@@ -151,6 +151,11 @@ export class Http1Exchange implements ClientExchange {
       }
     }
     this.#hasWritten = true
+    const { socket } = this.#owner
+    if (socket.writableCorked === 0) {
+      socket.cork()
+      setImmediate(uncork, socket)
+    }
     if (this.#response.write(chunk)) return true
     this.#waits = true
     return false
@@ -271,6 +276,10 @@ export class Http1Exchange implements ClientExchange {
     if (this.#response.writableFinished) listener?.sent()
     else listener?.gone()
   }
+}
+
+function uncork(socket: TLSSocket): void {
+  socket.uncork()
 }
 
 function ignore(): void {}

@@ -59,19 +59,17 @@ function tooMuch(what: string, limit: string): Refusal {
   )
 }
 
+/** Both go where one is replaced: the state of another trace would be taken for that of ours. */
+const TRACE: ReadonlySet<string> = new Set(['traceparent', 'tracestate'])
+
 /** What the client sent, with the trace in place of its own, and where it came from. */
 function common({ headers }: CleanHead, { remoteAddress, scheme, trace }: Origin): Line[] {
-  const lines: Line[] = trace.length === 0 ? [...headers] : headers.filter(([name]) => !has(trace, name))
+  const lines: Line[] = trace.length === 0 ? [...headers] : headers.filter(([name]) => !TRACE.has(name.toLowerCase()))
   for (const line of trace) lines.push(line)
   lines.push(['X-Forwarded-For', remoteAddress], ['X-Forwarded-Proto', scheme])
   const host = hostOf(headers)
   if (host !== undefined) lines.push(['X-Forwarded-Host', host])
   return lines
-}
-
-function has(lines: HeaderLines, name: string): boolean {
-  const lower = name.toLowerCase()
-  return lines.some(([other]) => other.toLowerCase() === lower)
 }
 
 /** `check.ts` puts it last. */

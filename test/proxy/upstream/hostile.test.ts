@@ -266,6 +266,27 @@ describe('H9 an upgrade', () => {
     assert.equal(pool.idle(), 0)
   })
 
+  test('the server’s last word does not end what is said to it', async (context) => {
+    let heard = ''
+    const server = await rawServer(context, (socket) => {
+      socket.once('data', () => {
+        socket.write(switching)
+        socket.on('data', (bytes) => {
+          heard += bytes
+        })
+      })
+    })
+    const { sink } = await ask(poolTo(context, server.port), parts)
+    await sink.over
+    const { socket } = sink.tunnel ?? assert.fail()
+    socket.allowHalfOpen = true
+    server.sockets[0]?.end()
+    socket.resume()
+    await until(() => socket.readableEnded)
+    socket.end('still here')
+    await until(() => heard === 'still here')
+  })
+
   test('nothing is lost that comes before the socket is read', async (context) => {
     const server = await rawServer(context, (socket) => {
       socket.once('data', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
 import { type ServerPoolOptions, serverPool } from '../../../src/proxy/upstream/pool.ts'
-import { type ServerPool, UpstreamFailure } from '../../../src/proxy/upstream/upstream.ts'
+import { type ServerPool, type UpstreamConnection, UpstreamFailure } from '../../../src/proxy/upstream/upstream.ts'
 import { answering, ask, dial, notes, poolTo, type RawServer, rawServer, request, until } from './support.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
@@ -96,9 +96,16 @@ describe('connections', () => {
 
   test('beyond those that may be kept are closed, the oldest first', async (context) => {
     const { server, pool } = await estate(context, { maxIdle: 2 })
-    await asked(pool, 5)
+    const lent: UpstreamConnection[] = []
+    for (let count = 1; count <= 4; count += 1) {
+      lent.push(await pool.acquire(NEVER))
+      await until(() => server.sockets.length === count) // so that theirs are in the same order
+    }
+    for (const connection of lent) connection.release()
     assert.deepEqual([pool.busy(), pool.idle()], [0, 2])
-    await until(() => server.sockets.filter(({ closed }) => closed).length === 3)
+    const closed = (): boolean[] => server.sockets.map((socket) => socket.closed)
+    await until(() => closed().filter(Boolean).length === 2)
+    assert.deepEqual(closed(), [true, true, false, false])
   })
 
   test('that the server closes are not kept', async (context) => {
