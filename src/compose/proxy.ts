@@ -208,7 +208,9 @@ function serversCheck(servers: ApiServers): ReadinessCheck {
     check() {
       const states = servers.states()
       const away = states.filter(({ ready }) => !ready)
-      const detail = away.map(({ name, reason }) => `${name}: ${reason ?? 'not ready'}`).join('; ')
+      const detail = away
+        .map(({ name, reason = 'not ready' }) => (reason.startsWith(name) ? reason : `${name}: ${reason}`))
+        .join('; ')
       return { ok: away.length < states.length, detail: detail === '' ? `${states.length} ready` : detail }
     },
   }
