@@ -26,6 +26,7 @@ export function observed({ method, protocol, target }: RawHead, facts: Facts, co
     path: head?.path ?? target.split('?', 1)[0] ?? '',
     long: isLong,
     ...(info === undefined ? {} : { info }),
+    ...(head === undefined || head.spoofed === 0 ? {} : { spoofed: head.spoofed }),
     ...(user === undefined ? {} : { user }),
     ...(source === undefined ? {} : { source }),
     ...(upstream === undefined ? {} : { upstream }),

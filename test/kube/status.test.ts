@@ -44,3 +44,11 @@ test('every status of the error table has its reason in Kubernetes', () => {
 test('a status without a reason of its own is Unknown, as in Kubernetes', () => {
   assert.equal((JSON.parse(statusAnswer(418, '').body) as { reason: string }).reason, 'Unknown')
 })
+
+test('what an error is about stands in the details, as far as it is known', () => {
+  const details = (of: Parameters<typeof statusAnswer>[2]) =>
+    (JSON.parse(statusAnswer(403, '', of).body) as { details: unknown }).details
+  assert.deepEqual(details({ details: { name: 'web', group: '', kind: 'pods' } }), { name: 'web', kind: 'pods' })
+  assert.deepEqual(details({ details: {} }), {})
+  assert.deepEqual(details({ details: { kind: 'pods' }, retryAfter: 2 }), { kind: 'pods', retryAfterSeconds: 2 })
+})

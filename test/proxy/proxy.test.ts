@@ -286,6 +286,7 @@ describe('service-account tokens that are passed on', () => {
     const seen = await door.observed()
     assert.equal(seen.user, undefined)
     assert.equal(seen.outcome, 'forwarded')
+    assert.equal(seen.spoofed, 1)
   })
 
   test('T-H12 are read from the subprotocol of a WebSocket too, and sent as a header', async () => {

@@ -31,6 +31,8 @@ export interface Http1Owner {
 /** A body that is shorter than this is waited for, so that the connection can go on after an early answer. */
 const KEPT_BYTES = 64 * 1024
 
+const ONE_PIECE = 8 * 1024
+
 export class Http1Exchange implements ClientExchange {
   readonly head: RawHead
   bodyIsWhole: boolean
@@ -146,7 +148,9 @@ export class Http1Exchange implements ClientExchange {
       this.#left -= chunk.length
       if (this.#left === 0 && this.bodyIsWhole && !this.#hasEnded) {
         this.#hasEnded = true
-        this.#response.end(chunk) // together with the head, where that is still here
+        // One piece of text with the head, where that is still here, is one write.
+        if (!this.#hasWritten && chunk.length <= ONE_PIECE) this.#response.end(chunk.toString('latin1'), 'latin1')
+        else this.#response.end(chunk)
         return true
       }
     }

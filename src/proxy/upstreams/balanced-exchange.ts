@@ -104,14 +104,13 @@ export class BalancedExchange implements UpstreamExchange {
     }
     try {
       this.#upstream = connection.exchange(this.#request, new AnswerOf(this, this.#sink, member, connection.reused))
+      if (this.#early !== undefined) this.#sendEarly(this.#upstream, this.#early)
+      else if (this.#bodyIsWhole) this.#upstream.end()
     } catch (fault) {
       // Not the server's: the request cannot be put on the wire, to nobody.
       const message = `the request could not be sent: ${messageOf(fault)}`
       this.#fail(new UpstreamFailure('unreachable', message, { cause: fault }), undefined)
-      return
     }
-    if (this.#early !== undefined) this.#sendEarly(this.#upstream, this.#early)
-    else if (this.#bodyIsWhole) this.#upstream.end()
   }
 
   #sendEarly(upstream: UpstreamExchange, early: readonly Buffer[]): void {

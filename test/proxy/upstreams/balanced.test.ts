@@ -415,6 +415,25 @@ describe('a tunnel', () => {
 })
 
 describe('a request that cannot be put on the wire', () => {
+  test('fails for its sender too where its body, sent ahead, breaks its own framing', async () => {
+    one.pool.held = true
+    two.health.ready = false
+    const { sink, exchange } = await send(WITH_BODY)
+    exchange.write(Buffer.from('more than was announced'))
+    Object.defineProperty(one.pool, 'roomy', {
+      get() {
+        throw new Error('longer than announced')
+      },
+    })
+    one.pool.letThrough()
+    await turn()
+    assert.deepEqual(
+      sink.told.map((what) => what.split(' ')[0]),
+      ['failed'],
+    )
+    assert(one.health.ready)
+  })
+
   test('fails for its sender, and is nobody else’s fault', async () => {
     const acquire = one.pool.acquire
     one.pool.acquire = async (signal) => ({
