@@ -325,7 +325,10 @@ describe('the JSON Schema', () => {
         names.some((option) => option.startsWith(`${name}.`) || option.startsWith(`${name}[]`))
       assert.ok(names.includes(name) || isSection, name)
       const kind = anyOf === undefined ? type : 'any of'
-      assert.ok(['object', 'array', 'string', 'integer', 'number', 'boolean', 'any of'].includes(kind ?? ''), `${name}: ${kind}`)
+      assert.ok(
+        ['object', 'array', 'string', 'integer', 'number', 'boolean', 'any of'].includes(kind ?? ''),
+        `${name}: ${kind}`,
+      )
     }
   })
 
