@@ -1,10 +1,9 @@
 /** A kubectl that goes on for a while: its output as it comes, what is typed into it, its end. */
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 
 export interface RunningKubectl {
-  readonly process: ChildProcess
   stdout(): string
   stderr(): string
   /** Resolves as soon as its standard output, or error, fits; rejects if it ends without. */
@@ -40,7 +39,6 @@ export function spawnKubectl(program: string, kubeconfig: string, args: readonly
   })
 
   return {
-    process: child,
     stdout: () => text.stdout,
     stderr: () => text.stderr,
     shows: (pattern) =>

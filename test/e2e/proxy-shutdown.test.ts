@@ -24,7 +24,7 @@ before(async () => {
   kubelet = await startKubeletStandIn(site.cluster)
   proxy = await startConfiguredProxy(site, {
     authenticators: [{ tokenFile: { path: await site.folder.write('tokens.csv', 'dev-token,dev,d1,"devs"\n') } }],
-    proxy: { drain: '80s' },
+    proxy: { drain: '40s' },
   })
   const resources = '--resource=pods,pods/exec,configmaps'
   await site.admin(['create', 'clusterrole', 'dev', '--verb=get,list,watch,create', resources])

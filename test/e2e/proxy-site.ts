@@ -75,7 +75,7 @@ export async function createClusterSite({ servers = 2 } = {}): Promise<ClusterSi
 }
 
 /** The flags that every proxy needs; all API servers of the cluster are behind it, unless told otherwise. */
-export function proxyFlags(
+function proxyFlags(
   { cluster, certFile, keyFile }: ClusterSite,
   upstreams = cluster.servers.map(({ url }) => url),
 ): readonly string[] {
