@@ -21,6 +21,12 @@ export const LONGEST_BACKOFF_MS = 30_000
 const DOUBT_MS = 250
 
 /**
+ * A check that is late decides nothing: the server may be gone, or slow as all of them are. So many in a row decide; until
+ * then the others are asked first, and it is asked where there is no other.
+ */
+const LATE_CHECKS = 3
+
+/**
  * A server that told whether it is ready and then forbids the question is most likely starting: its authorizer answers
  * before it knows the roles. After this long it is believed to mean it.
  */
@@ -31,7 +37,7 @@ export interface HealthOptions {
   readonly check: ReadinessCheck
   /** Between checks of a server that is ready, milliseconds; a tenth more or less. Default 5000. */
   readonly intervalMs?: number | undefined
-  /** A check that takes longer has failed, milliseconds. Default 3000. */
+  /** A check that takes longer has failed, and three of them in a row eject, milliseconds. Default 3000. */
   readonly timeoutMs?: number | undefined
   readonly clock: Clock
   /** 0 up to 1, for the spread of several proxies. */
@@ -75,6 +81,7 @@ export function serverHealth(options: HealthOptions): Health {
   let readySince = 0
   let told = false // it has said 200, so that this user is one it tells
   let forbiddenSince: number | undefined
+  let late = 0 // checks in a row
   let running: AbortController | undefined
   let overtaken = false // what is being checked was doubted meanwhile
   let startedAt = Number.NEGATIVE_INFINITY
@@ -102,11 +109,11 @@ export function serverHealth(options: HealthOptions): Health {
     stop()
     if (running !== mine) return // called off: another check, or an ejection, knows better
     running = undefined
-    settle(verdict)
+    settle(verdict, mine.signal.aborted)
     firstIsOver()
   }
 
-  function settle(verdict: Readiness): void {
+  function settle(verdict: Readiness, isLate: boolean): void {
     if (verdict.kind === 'unknown') {
       log.warn({ upstream: name, reason: verdict.reason }, 'an API server could not be checked')
       if (state !== 'ready') reason = verdict.reason
@@ -115,12 +122,20 @@ export function serverHealth(options: HealthOptions): Health {
     }
     doubtful &&= overtaken
     const fault = faultIn(verdict)
+    late = isLate ? late + 1 : 0
     if (fault === undefined) {
       admit()
     } else {
       observe('check_failed')
-      eject(fault)
+      if (isLate && state === 'ready' && late < LATE_CHECKS) suspect(fault)
+      else eject(fault)
     }
+  }
+
+  function suspect(why: string): void {
+    if (late === 1) log.warn({ upstream: name, reason: why }, 'an API server is slow to say whether it is ready')
+    doubtful = true
+    schedule(spread(FIRST_BACKOFF_MS))
   }
 
   /** What keeps the server from being asked. */

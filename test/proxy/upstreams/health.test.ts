@@ -96,14 +96,32 @@ describe('a server', () => {
     }
   })
 
-  test('whose check gives no answer within three seconds is ejected', async () => {
+  test('whose checks are late is asked where there is no other, and ejected by the third in a row', async () => {
     const one = await steady()
     one.finding = new Promise(() => {})
     await one.clock.pass(5000 + 2999)
-    assert.equal(one.health.ready, true)
+    assert.deepEqual([one.health.ready, one.health.doubtful], [true, false])
     await one.clock.pass(1)
+    assert.deepEqual([one.health.ready, one.health.doubtful], [true, true])
+    await one.clock.pass(1000 + 3000)
+    assert.equal(one.health.ready, true)
+    await one.clock.pass(1000 + 3000)
     assert.equal(one.health.ready, false)
     assert.match(one.health.reason ?? '', /no answer to a check within 3000 ms/)
+    assert.deepEqual(one.events, ['check_failed', 'check_failed', 'check_failed', 'ejected'])
+  })
+
+  test('that is slow for a while, as all of them may be, is never ejected, and asked like any other afterwards', async () => {
+    const one = await steady()
+    one.finding = new Promise(() => {})
+    await one.clock.pass(5000 + 3000 + 1000 + 3000)
+    one.finding = READY
+    await one.clock.pass(1000)
+    assert.deepEqual([one.health.ready, one.health.doubtful], [true, false])
+    one.finding = new Promise(() => {})
+    await one.clock.pass(5500 + 3000 + 1000 + 3000)
+    assert.equal(one.health.ready, true, 'the count begins again')
+    assert.ok(!one.events.includes('ejected'))
   })
 })
 
