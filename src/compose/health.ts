@@ -55,6 +55,11 @@ export function fileCheck(file: Followed): ReadinessCheck {
   }
 }
 
+/** No further requests are to be sent here. */
+export function stoppingCheck(isStopping: () => boolean): ReadinessCheck {
+  return { name: 'running', check: () => (isStopping() ? { ok: false, detail: 'stopping' } : { ok: true }) }
+}
+
 export interface CollectedParts {
   readonly caches: Identities['caches']
   readonly stores: readonly PolicyStore[]

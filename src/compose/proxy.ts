@@ -23,7 +23,7 @@ import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
 import { openTracing } from '../telemetry/tracing.ts'
 import { openAuthorization } from './authorizers.ts'
 import { given } from './given.ts'
-import { collectMetrics, fileCheck, openAdmin, reachable } from './health.ts'
+import { collectMetrics, fileCheck, openAdmin, reachable, stoppingCheck } from './health.ts'
 import { openIdentities } from './identities.ts'
 import { type Closer, closeAll, type Followed, type Part } from './part.ts'
 import { watchSelfCheck } from './self-check.ts'
@@ -50,6 +50,7 @@ export async function startProxy(config: Config, options: ComposeOptions): Promi
   const metrics = createMetrics(options.version)
   const closers: Closer[] = []
   let stopped: Promise<void> | undefined
+  let admin: Awaited<ReturnType<typeof openAdmin>>
   const stop = (): Promise<void> => (stopped ??= closeAll(closers, log))
   try {
     const identities = await openIdentities({ config, metrics, ...options })
@@ -76,6 +77,7 @@ export async function startProxy(config: Config, options: ComposeOptions): Promi
       nextRequestId: createRequestIds(),
     })
     const listener = listenerOf(config, proxy, metrics, options)
+    closers.push(() => admin?.server.close()) // after the drain, which probes and scrapes are to see
     closers.push(() => drained(listener, proxy, config.proxy.drain))
     const url = `https://${formatListen(reachable(await listener.listen()))}`
     const parts: readonly Part[] = [identities, ...(authorization === undefined ? [] : [authorization])]
@@ -91,6 +93,7 @@ export async function startProxy(config: Config, options: ComposeOptions): Promi
       serversCheck(servers),
       ...selfCheck.checks,
       ...files.map(fileCheck),
+      stoppingCheck(() => stopped !== undefined),
     ]
     const stores = authorization?.stores ?? []
     const collect = (): void => {
@@ -98,8 +101,7 @@ export async function startProxy(config: Config, options: ComposeOptions): Promi
       const certificateNotAfter = servers.credentials.current().notAfter
       collectProxyMetrics(metrics.proxy, { admission, upstreams: servers, certificateNotAfter })
     }
-    const admin = await openAdmin(config, checks, metrics, collect, options)
-    if (admin !== undefined) closers.push(() => admin.server.close())
+    admin = await openAdmin(config, checks, metrics, collect, options)
     return {
       url,
       adminUrl: admin?.url,

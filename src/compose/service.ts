@@ -15,7 +15,7 @@ import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
 import { type Observation, REVIEW_PATHS, webhook } from '../webhook/webhook.ts'
 import { openAuthorization } from './authorizers.ts'
 import { given } from './given.ts'
-import { collectMetrics, fileCheck, openAdmin, reachable } from './health.ts'
+import { collectMetrics, fileCheck, openAdmin, reachable, stoppingCheck } from './health.ts'
 import { type Identities, openIdentities } from './identities.ts'
 import { type Closer, closeAll, type Followed, type Part } from './part.ts'
 
@@ -46,6 +46,7 @@ export async function startService(config: Config, options: ComposeOptions): Pro
   const metrics = createMetrics(options.version)
   const closers: Closer[] = []
   let stopped: Promise<void> | undefined
+  let admin: Awaited<ReturnType<typeof openAdmin>>
   const stop = (): Promise<void> => (stopped ??= closeAll(closers, log))
   try {
     const identities = await openIdentities({ config, metrics, ...options })
@@ -62,16 +63,17 @@ export async function startService(config: Config, options: ComposeOptions): Pro
     const authorization = await openAuthorization({ config, metrics, ...options })
     closers.push(() => authorization.close())
     const server = createServer(serverOptions(config, identities.tokens, authorization.authorizer, metrics, log))
+    closers.push(() => admin?.server.close()) // after the drain, which probes and scrapes are to see
     closers.push(() => server.close({ drainMs: config.server.drain }))
     const url = `https://${formatListen(reachable(await server.listen()))}`
     const parts: readonly Part[] = [identities, authorization]
     const files = [...parts.flatMap((part) => part.files), tlsFile(server)]
     const revocation = revocationOf(config, identities, metrics)
-    const checks = [...parts.flatMap((part) => part.checks), ...files.map(fileCheck)]
+    const stopping = stoppingCheck(() => stopped !== undefined)
+    const checks = [...parts.flatMap((part) => part.checks), ...files.map(fileCheck), stopping]
     const collect = (): void =>
       collectMetrics(metrics, { caches: identities.caches, stores: authorization.stores, files, server })
-    const admin = await openAdmin(config, checks, metrics, collect, options)
-    if (admin !== undefined) closers.push(() => admin.server.close())
+    admin = await openAdmin(config, checks, metrics, collect, options)
     return {
       url,
       adminUrl: admin?.url,

@@ -12,6 +12,22 @@ import { duration, filePath, listenAddress } from './values.ts'
 const KIB = 1024
 const MIB = 1024 * KIB
 
+/** Headers that HTTP itself, or the credential of a request, depends on. */
+const MEANINGFUL: ReadonlySet<string> = new Set([
+  'authorization',
+  'connection',
+  'content-length',
+  'cookie',
+  'expect',
+  'host',
+  'proxy-authorization',
+  'sec-websocket-protocol',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
 const tls = z.strictObject({
   certFile: option(filePath().optional(), 'Serving certificate, PEM; may hold the chain. Reloaded when it changes.', {
     flag: 'tls-cert-file',
@@ -121,7 +137,17 @@ export const proxySection = z.strictObject({
     { flag: 'impersonation', env: 'ARCHWAY_PROXY_IMPERSONATION', value: 'MODE', door: 'proxy' },
   ),
   identityHeaders: option(
-    z.array(z.string().regex(/^[A-Za-z0-9-]+$/, 'expected the name of a header, or its beginning')).default([]),
+    z
+      .array(
+        z
+          .string()
+          .regex(/^[A-Za-z0-9-]+$/, 'expected the name of a header, or its beginning')
+          .refine(
+            (name) => !MEANINGFUL.has(name.toLowerCase()),
+            'has a meaning of its own: no identity is read from it',
+          ),
+      )
+      .default([]),
     'Further headers that your API servers read identities from (`--requestheader-*`), never taken from clients. One that ends in `-` is the beginning of such names.',
   ),
   serviceAccountIssuers: option(
