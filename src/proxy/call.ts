@@ -4,6 +4,7 @@
  * @module
  */
 import type { CallContext, CallLog } from '../context.ts'
+import type { Permit } from './admission/admission.ts'
 
 export class Call implements CallContext {
   readonly requestId: string
@@ -13,6 +14,8 @@ export class Call implements CallContext {
   decidesSince: number | undefined
   /** Nobody waits for the decision any more. */
   isOver = false
+  /** Given back when the call ends before the decision: those who decide may never come to one. */
+  permit: Permit | undefined
   #controller: AbortController | undefined
 
   constructor(requestId: string, log: CallLog, audiences: readonly string[]) {
@@ -35,6 +38,7 @@ export class Call implements CallContext {
     if (this.isOver) return
     this.isOver = true
     this.decidesSince = undefined
+    this.permit?.release()
     this.#controller?.abort()
   }
 }

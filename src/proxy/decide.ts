@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { addressGroup } from '../authn/protection/address-group.ts'
 import type { ClientCertificate, RequestCredentials } from '../authn/request/credentials.ts'
 import type { Authorizer } from '../authz/authorizer.ts'
 import { parseRequestInfo, type RequestInfo } from '../kube/request-info.ts'
@@ -78,6 +79,7 @@ export async function decide(
   const admitted = room instanceof Promise ? await room : room
   if (admitted.kind === 'refused') return call.isOver ? undefined : limited(admitted)
   const { permit } = admitted
+  call.permit = permit
   const { authorizer } = judges
   if (authorizer !== undefined && who.kind === 'user' && !call.isOver) {
     const no = await decided(judges, call, authorize(authorizer, { user: who.user, head, about }, call))
@@ -109,11 +111,11 @@ async function decided<T>({ now }: Judges, call: Call, deciding: Promise<T>): Pr
   return result
 }
 
-/** Whoever is not known yet is counted by address: what a token says of its owner is not believed. */
+/** Whoever is not known yet is counted by network: what a token says of its owner is not believed. */
 function admit(
   { admission }: Judges,
   { remoteAddress }: ClientExchange,
-  { user = `\0${remoteAddress}`, isLong }: Facts,
+  { user = `\0${addressGroup(remoteAddress)}`, isLong }: Facts,
   call: Call,
 ): AdmissionResult | Promise<AdmissionResult> {
   return admission.admit(user, isLong ? 'long' : 'short', call)

@@ -258,7 +258,7 @@ export class Passage implements ClientListener, BalancedSink {
       const fields = { requestId: this.#requestId, upstream: server, error: failure }
       this.#door.log.warn(fields, 'an API server failed a request')
     }
-    this.#giveUp(unserved(failure))
+    this.#giveUp(unserved(failure, this.#requestId))
   }
 
   // Time

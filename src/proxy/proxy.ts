@@ -113,7 +113,7 @@ export function createProxy(options: ProxyOptions): ProxyDoor {
   }
 
   function serve(socket: TLSSocket): void {
-    const { remoteAddress } = socket
+    const remoteAddress = socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '') // an IPv4 client of an IPv6 listener
     if (remoteAddress === undefined || socket.destroyed || draining !== undefined) {
       socket.destroy()
       return
@@ -127,9 +127,14 @@ export function createProxy(options: ProxyOptions): ProxyDoor {
   }
 
   function receive(exchange: ClientExchange): void {
-    const passage = new Passage(door, exchange)
-    passages.add(passage)
-    passage.begin()
+    try {
+      const passage = new Passage(door, exchange)
+      passages.add(passage)
+      passage.begin()
+    } catch (error) {
+      log.error({ error }, 'a request could not be begun, a fault of ours')
+      exchange.cut()
+    }
   }
 
   function malformed({ protocol, remoteAddress, status, cause }: Malformed): void {

@@ -52,11 +52,12 @@ export function limited({ limit, message, retryAfter }: Extract<AdmissionResult,
 }
 
 /** No answer came of any API server, or none that can be passed on. */
-export function unserved(failure: UpstreamFailure | NoneReady): Refused {
+export function unserved(failure: UpstreamFailure | NoneReady, requestId: string): Refused {
   if (!(failure instanceof UpstreamFailure)) {
     const { retryAfter } = failure
     return refused('unavailable', 'none-ready', statusAnswer(503, 'no API server is ready', { retryAfter }))
   }
+  if (failure.cause instanceof ArchwayError) return faulty(requestId) // it could not be put on the wire
   const { status, message, retryAfter } = FAILURES[failure.kind]
   return refused('failed', failure.kind, statusAnswer(status, message, { retryAfter }))
 }

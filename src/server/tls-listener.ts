@@ -49,6 +49,9 @@ export interface TlsListener {
   close(): Promise<void>
 }
 
+/** When TCP begins to ask whether the other side is still there, milliseconds. */
+const KEEP_ALIVE_MS = 30_000
+
 export function createTlsListener(options: TlsListenerOptions): TlsListener {
   const { log, observer = {}, now = () => performance.now() } = options
   const limits: ServerLimits = { ...DEFAULT_LIMITS, ...options.limits }
@@ -58,6 +61,8 @@ export function createTlsListener(options: TlsListenerOptions): TlsListener {
     ...options.certificates,
     ALPNProtocols: [...options.protocols],
     noDelay: true,
+    keepAlive: true, // a watch or a shell may be still for hours, and its client may have vanished
+    keepAliveInitialDelay: KEEP_ALIVE_MS,
     handshakeTimeout: limits.handshakeTimeoutMs,
   })
   let files: Reloading<TlsMaterial> | undefined

@@ -539,4 +539,23 @@ describe('the API server', () => {
     client.socket.destroy()
     assert.match(log.lines[0]?.message ?? '', /could not be recorded/)
   })
+
+  test('one that fails at the beginning costs a request its connection, and nobody else theirs', async () => {
+    let begun = 0
+    const { log } = await open({
+      observer: {
+        begin: () => {
+          begun += 1
+          if (begun === 1) throw new Error('no span')
+          return { traceId: undefined, headers: [], end() {} }
+        },
+        finished() {},
+      },
+    })
+    const client = await dial(estate, door)
+    client.send(request('GET /api'))
+    assert.equal(await client.closed, '')
+    assert.match(log.lines[0]?.message ?? '', /could not be begun/)
+    assert.equal(statusOf(await ask(request('GET /api'))), 200)
+  })
 })

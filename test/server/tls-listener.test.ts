@@ -1,6 +1,7 @@
 /** The TLS listener of doors that take connections whole: what it hands on, what it asks for, how it ends. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { type AddressInfo, connect as connectTcp } from 'node:net'
 import { after, afterEach, before, describe, test } from 'node:test'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
@@ -76,7 +77,22 @@ async function call({ port }: Door, options: ConnectionOptions = {}): Promise<TL
   return socket
 }
 
+/** The timer of the listener's side of a connection, as the kernel shows it: `02` asks whether the other side is there. */
+function timerOf({ port }: Door, { localPort }: TLSSocket): string | undefined {
+  const hex = (number: number | undefined): string => (number ?? 0).toString(16).toUpperCase().padStart(4, '0')
+  const rows = readFileSync('/proc/net/tcp', 'utf8').split('\n')
+  const row = rows.find((text) => text.includes(`:${hex(port)} 0100007F:${hex(localPort)} `))
+  return row?.trim().split(/\s+/)[5]?.slice(0, 2)
+}
+
 describe('a connection', () => {
+  test('is asked whether its client is still there', { skip: process.platform !== 'linux' }, async () => {
+    const door = await open()
+    const client = await call(door)
+    while (timerOf(door, client) === '01') await new Promise(setImmediate) // an acknowledgement is due first
+    assert.equal(timerOf(door, client), '02')
+  })
+
   test('comes past its handshake, by the protocol that both know', async () => {
     const door = await open()
     await call(door, { ALPNProtocols: ['http/1.1'] })

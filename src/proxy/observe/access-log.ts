@@ -29,8 +29,8 @@ const LEVELS: Readonly<Record<ProxyOutcome, 'decision' | 'warn' | 'error'>> = {
   undecided: 'error',
 }
 
-/** Longest path that is logged; an object's name has 253 characters. */
-const MAX_PATH = 1024
+/** Longest text of a stranger's that is logged; an object's name has 253 characters. */
+const LONGEST = 1024
 
 export function accessLog(log: AccessLog): (observation: ProxyObservation) => void {
   return (seen) => log[LEVELS[seen.outcome]](fieldsOf(seen), 'request')
@@ -47,11 +47,11 @@ function fieldsOf(seen: ProxyObservation): object {
     user: seen.user,
     source: seen.source,
     verb: info?.verb,
-    resource: object && objectOf(object),
-    namespace: object?.namespace || undefined,
-    name: object?.name || undefined,
-    method: seen.method,
-    path: seen.path.length > MAX_PATH ? `${seen.path.slice(0, MAX_PATH)}…` : seen.path,
+    resource: object && bounded(objectOf(object)),
+    namespace: bounded(object?.namespace) || undefined,
+    name: bounded(object?.name) || undefined,
+    method: bounded(seen.method),
+    path: bounded(seen.path),
     protocol: seen.protocol,
     code: seen.status,
     bytesIn: seen.bytesIn,
@@ -64,6 +64,11 @@ function fieldsOf(seen: ProxyObservation): object {
     remote: seen.remoteAddress,
     spoofed: seen.spoofed || undefined,
   }
+}
+
+/** Whoever is nobody yet is in the line as well: it is not theirs to fill the disk. */
+function bounded<Text extends string | undefined>(text: Text): Text | string {
+  return text !== undefined && text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text
 }
 
 /** `apps/deployments/scale`, `pods/exec`. */

@@ -48,6 +48,14 @@ describe('the line of a request', () => {
     ])
   })
 
+  test('T-S15 is not as long as a stranger likes', () => {
+    const long = 'x'.repeat(60_000)
+    const made = info({ apiGroup: long, resource: long, subresource: long, namespace: long, name: long })
+    const { fields } = written(observation({ info: made, method: long, path: `/${long}` }))
+    assert.ok(JSON.stringify(fields).length < 8_000)
+    assert.match(String(fields['namespace']), /^x{1024}…$/)
+  })
+
   test('has no object where the request was for none', () => {
     const { fields } = written(observation({ info: info({ isResourceRequest: false, verb: 'get', path: '/version' }) }))
     assert.deepEqual(
