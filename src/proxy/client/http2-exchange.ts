@@ -96,7 +96,7 @@ export class Http2Exchange implements ClientExchange {
   }
 
   write(chunk: Buffer): boolean {
-    if (this.#hasEnded || this.#stream.write(chunk)) return true
+    if (this.#hasEnded || this.#stream.write(Buffer.from(chunk))) return true
     this.#waits = true
     return false
   }
@@ -139,7 +139,11 @@ export class Http2Exchange implements ClientExchange {
     this.#isOpen = false
     const listener = this.#listener
     this.#listener = undefined
-    const isWhole = this.#hasEnded && this.#stream.writableFinished && this.#stream.headersSent
+    const { writableFinished, rstCode, headersSent } = this.#stream
+    // Where the request had a body, or the socket has much else to write, the stream is closed in good order before it
+    // tells that it has finished. Those of a connection that is gone are closed with an error.
+    const isOut = writableFinished || rstCode === constants.NGHTTP2_NO_ERROR
+    const isWhole = this.#hasEnded && isOut && headersSent
     this.#owner.ended(this, !isWhole)
     if (isWhole) listener?.sent()
     else listener?.gone()

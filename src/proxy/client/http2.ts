@@ -86,7 +86,10 @@ class Connection implements ClientConnection, Http2Owner {
   }
 
   sweep(now: number): void {
-    if (this.#streams === 0 && now - this.#idleSince > this.#limits.idleTimeoutMs) this.#close()
+    if (this.#streams > 0 || now - this.#idleSince <= this.#limits.idleTimeoutMs) return
+    if (this.#session.closed)
+      this.destroy() // whoever was told, and does not hang up, would stay for ever (S15)
+    else this.#close()
   }
 
   retire(): void {

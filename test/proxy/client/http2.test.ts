@@ -70,6 +70,18 @@ const echo: RequestListener = (received, response) => {
   })
 }
 
+const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
+const SETTINGS = 4
+const GOAWAY = 7
+
+/** A frame of the connection itself. */
+function frame(type: number, payload: Buffer): Buffer {
+  const head = Buffer.alloc(9)
+  head.writeUIntBE(payload.length, 0, 3)
+  head[3] = type
+  return Buffer.concat([head, payload])
+}
+
 interface Echoed {
   readonly method: string
   readonly url: string
@@ -255,6 +267,65 @@ describe('a connection', () => {
     const closed = new Promise((resolve) => session.once('close', resolve))
     door.pass(121_000)
     await closed
+  })
+
+  test('T-H15 is not closed for requests with bodies that were answered whole', async () => {
+    await open(echo, { limits: { http2Resets: 3 } })
+    for (let count = 1; count <= 10; count += 1) {
+      const { headers } = await ask({ ':method': 'POST', ':path': '/api' }, 'body')
+      assert.equal(headers[':status'], 200)
+      const { outcome, status } = await door.observed(count)
+      assert.deepEqual([outcome, status], ['forwarded', 200])
+    }
+  })
+
+  test('T-H15 is not closed for such requests while it has much else to send either', async () => {
+    const AT_ONCE = 50
+    const much = Buffer.alloc(1_000_000, 'x')
+    const some: RequestListener = (received, response) =>
+      received.url === '/much' ? response.end(much) : echo(received, response)
+    await open(some, { limits: { http2Resets: 3 } })
+    const others = Array.from({ length: 5 }, () => ask({ ':path': '/much' }))
+    const posts = Array.from({ length: AT_ONCE }, () => ask({ ':method': 'POST', ':path': '/api' }, 'x'.repeat(1000)))
+    for (const { headers } of await Promise.all([...posts, ...others])) assert.equal(headers[':status'], 200)
+    await door.observed(AT_ONCE + others.length)
+    const outcomes = new Set(door.observations.map(({ outcome }) => outcome))
+    assert.deepEqual([...outcomes], ['forwarded'])
+  })
+
+  test('that is gone before an answer is out has not been answered, whether the request had a body or not', async () => {
+    for (const body of [undefined, 'body']) {
+      await open((_, response) => void response.end(Buffer.alloc(10_000)))
+      const { socket } = await dial(estate, door, { ALPNProtocols: ['h2'] })
+      socket.removeAllListeners('data')
+      const other = connect(`https://127.0.0.1:${door.port}`, {
+        createConnection: () => socket,
+        settings: { initialWindowSize: 1000 },
+      })
+      other.on('error', () => {})
+      const method = body === undefined ? 'GET' : 'POST'
+      const stream = other.request({ ':method': method, ':path': '/api', authorization: 'Bearer jane' })
+      stream.on('error', () => {})
+      await new Promise((resolve) => stream.end(body).once('data', resolve)) // and no more than that is let through
+      socket.destroy()
+      assert.equal((await door.observed()).outcome, 'canceled')
+      session.destroy()
+      await door.close()
+    }
+  })
+
+  test('T-S15 that is not hung up on its side either is cut off', async () => {
+    await open(echo)
+    for (const goodbye of [Buffer.alloc(0), frame(GOAWAY, Buffer.alloc(8))]) {
+      const client = await dial(estate, door, { ALPNProtocols: ['h2'], allowHalfOpen: true })
+      client.send(Buffer.concat([PREFACE, frame(SETTINGS, Buffer.alloc(0)), goodbye]))
+      await client.until((received) => received.length > 0)
+      door.pass(121_000)
+      await client.ended
+      door.pass(1_000)
+      while (door.proxy.counts().connections > 0) await new Promise(setImmediate)
+      client.socket.destroy()
+    }
   })
 
   test('is not offered where only HTTP/1.1 is', async () => {
