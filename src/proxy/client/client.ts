@@ -46,7 +46,7 @@ export interface ClientExchange {
   sendContinue(): void
   /** The head of an answer; `lines` have nothing of framing or connection. */
   sendHead(status: number, lines: HeaderLines, framing: Framing): void
-  /** False: no more until `taken`. */
+  /** False: no more until `taken`. The bytes are lent for the call. */
   write(chunk: Buffer): boolean
   /** The answer is whole. */
   end(): void

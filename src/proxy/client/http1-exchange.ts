@@ -11,7 +11,9 @@ import type { HttpAnswer } from '../../http.ts'
 import type { RawHead } from '../hygiene/hygiene.ts'
 import type { ProxyLimits } from '../limits.ts'
 import type { Framing, HeaderLines, Upgrade } from '../wire.ts'
+import { AnswerBody, type BodyWriter } from './answer-body.ts'
 import { answerLines } from './answer-lines.ts'
+import type { Buffers } from './buffers.ts'
 import type { ClientExchange, ClientListener } from './client.ts'
 
 /** The connection, as its exchanges see it. */
@@ -19,6 +21,7 @@ export interface Http1Owner {
   readonly socket: TLSSocket
   readonly remoteAddress: string
   readonly limits: ProxyLimits
+  readonly buffers: Buffers
   /** The next answer is the last. */
   readonly isLast: boolean
   now(): number
@@ -31,9 +34,10 @@ export interface Http1Owner {
 /** A body that is shorter than this is waited for, so that the connection can go on after an early answer. */
 const KEPT_BYTES = 64 * 1024
 
+/** An answer of one piece up to this goes out as text. */
 const ONE_PIECE = 8 * 1024
 
-export class Http1Exchange implements ClientExchange {
+export class Http1Exchange implements BodyWriter, ClientExchange {
   readonly head: RawHead
   bodyIsWhole: boolean
   readonly #owner: Http1Owner
@@ -51,6 +55,7 @@ export class Http1Exchange implements ClientExchange {
   #isOpen = true
   /** Bytes of the answer still to be written, where it has a length. */
   #left: number | undefined
+  #body: AnswerBody | undefined
   #hasWritten = false
   #hasEnded = false
   #waits = false
@@ -81,7 +86,6 @@ export class Http1Exchange implements ClientExchange {
     request.on('error', ignore) // cut off: the response's 'close' tells it
     response.on('error', ignore)
     response.on('close', () => this.#closed())
-    response.on('drain', () => this.drained())
     if (upgrades) response.on('finish', () => owner.socket.destroySoon()) // as node:http does for the others
   }
 
@@ -131,15 +135,16 @@ export class Http1Exchange implements ClientExchange {
   sendHead(status: number, lines: HeaderLines, framing: Framing): void {
     const fields: string[] = []
     for (const [name, value] of lines) fields.push(name, value)
+    const isChunked = framing.kind === 'chunked' && this.head.protocol === 'HTTP/1.1'
     if (framing.kind === 'length') fields.push('Content-Length', String(framing.bytes))
-    else if (framing.kind === 'chunked' && this.head.protocol === 'HTTP/1.1')
-      fields.push('Transfer-Encoding', 'chunked')
+    else if (isChunked) fields.push('Transfer-Encoding', 'chunked')
     else if (framing.kind === 'none' && hasBody(status) && this.head.method !== 'HEAD')
       fields.push('Content-Length', '0')
     if (this.#mustClose()) fields.push('Connection', 'close')
     this.#headIsSent = true
     this.#left = framing.kind === 'length' ? framing.bytes : undefined
     this.#response.writeHead(status, fields)
+    this.#body = new AnswerBody(this.#response, this.#owner.buffers, this, isChunked)
     process.nextTick(flush, this)
   }
 
@@ -150,17 +155,15 @@ export class Http1Exchange implements ClientExchange {
         this.#hasEnded = true
         // One piece of text with the head, where that is still here, is one write.
         if (!this.#hasWritten && chunk.length <= ONE_PIECE) this.#response.end(chunk.toString('latin1'), 'latin1')
-        else this.#response.end(chunk)
+        else {
+          this.#body?.write(chunk)
+          this.#body?.end()
+        }
         return true
       }
     }
     this.#hasWritten = true
-    const { socket } = this.#owner
-    if (socket.writableCorked === 0) {
-      socket.cork()
-      setImmediate(uncork, socket)
-    }
-    if (this.#response.write(chunk)) return true
+    if (this.#body?.write(chunk) !== false) return true
     this.#waits = true
     return false
   }
@@ -169,11 +172,12 @@ export class Http1Exchange implements ClientExchange {
     if (this.#hasEnded) return
     this.#hasEnded = true
     if (this.bodyIsWhole || this.#isBroken || (this.#expects && !this.#hasContinued)) {
-      this.#response.end()
+      this.#endBody()
     } else if (this.#keeps() || this.#left === undefined) {
-      this.#response.end()
+      this.#endBody()
       this.#discard()
     } else {
+      this.#body?.flush()
       this.#discard() // the answer has gone out; closing now could take it back from the client's hands
     }
   }
@@ -234,6 +238,11 @@ export class Http1Exchange implements ClientExchange {
     if (this.#discarded !== undefined && now - this.#discardsSince > this.#owner.limits.discardMs) this.#finish()
   }
 
+  #endBody(): void {
+    if (this.#body === undefined) this.#response.end()
+    else this.#body.end()
+  }
+
   #onBody(chunk: Buffer): void {
     if (this.#discarded === undefined) {
       this.#listener?.body(chunk)
@@ -280,10 +289,6 @@ export class Http1Exchange implements ClientExchange {
     if (this.#response.writableFinished) listener?.sent()
     else listener?.gone()
   }
-}
-
-function uncork(socket: TLSSocket): void {
-  socket.uncork()
 }
 
 function ignore(): void {}

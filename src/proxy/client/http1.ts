@@ -13,6 +13,7 @@ import type { HttpAnswer } from '../../http.ts'
 import { statusAnswer } from '../../kube/status.ts'
 import type { ProxyLimits } from '../limits.ts'
 import { answerLines } from './answer-lines.ts'
+import { type Buffers, createBuffers } from './buffers.ts'
 import type { ClientConnection, ClientHandler } from './client.ts'
 import { Http1Exchange, type Http1Owner } from './http1-exchange.ts'
 
@@ -30,6 +31,7 @@ export interface Http1 {
 
 export function createHttp1({ handler, limits, now }: Http1Options): Http1 {
   const connections = new WeakMap<Duplex, Connection>()
+  const buffers = createBuffers()
   const http = createServer({
     insecureHTTPParser: false,
     maxHeaderSize: limits.headBytes,
@@ -54,7 +56,7 @@ export function createHttp1({ handler, limits, now }: Http1Options): Http1 {
 
   return {
     adopt(socket, remoteAddress) {
-      const connection = new Connection(socket, { remoteAddress, handler, limits, now })
+      const connection = new Connection(socket, { remoteAddress, buffers, handler, limits, now })
       connections.set(socket, connection)
       http.emit('connection', socket satisfies Socket)
       return connection
@@ -64,12 +66,14 @@ export function createHttp1({ handler, limits, now }: Http1Options): Http1 {
 
 interface ConnectionOptions extends Http1Options {
   readonly remoteAddress: string
+  readonly buffers: Buffers
 }
 
 class Connection implements ClientConnection, Http1Owner {
   readonly socket: TLSSocket
   readonly remoteAddress: string
   readonly limits: ProxyLimits
+  readonly buffers: Buffers
   readonly now: () => number
   isLast = false
   readonly #handler: ClientHandler
@@ -85,10 +89,11 @@ class Connection implements ClientConnection, Http1Owner {
   #endingSince: number | undefined
   #isTunnel = false
 
-  constructor(socket: TLSSocket, { remoteAddress, handler, limits, now }: ConnectionOptions) {
+  constructor(socket: TLSSocket, { remoteAddress, buffers, handler, limits, now }: ConnectionOptions) {
     this.socket = socket
     this.remoteAddress = remoteAddress
     this.limits = limits
+    this.buffers = buffers
     this.now = now
     this.#handler = handler
     this.#since = now()
@@ -117,7 +122,6 @@ class Connection implements ClientConnection, Http1Owner {
     const exchange = new Http1Exchange(this, request, response, { upgrades: true })
     if (early.length > 0) exchange.early()
     socket.on('data', () => exchange.early())
-    socket.on('drain', () => exchange.drained())
     socket.on('end', () => this.#clientEnded())
     this.#begin(exchange)
   }

@@ -20,7 +20,16 @@ const KEEP_ALIVE_MS = 30_000
 const NOTHING = Buffer.alloc(0)
 
 /** A socket that is connected, TLS handshake included; for tests any stream both ways. */
-export type UpstreamSocket = Duplex & Partial<Pick<Socket, 'setKeepAlive' | 'setNoDelay'>>
+export type UpstreamSocket = Duplex & Partial<Pick<Socket, 'setKeepAlive' | 'setNoDelay'> & ReadsInPlace>
+
+/** A socket that can be read without new memory for each piece. */
+export interface ReadsInPlace {
+  /**
+   * From now on what comes goes to `take`, lent for the call; once the socket is paused, what was read in the same go
+   * still does. Undefined: to 'data', as ever.
+   */
+  readInPlace(take: ((bytes: Buffer) => void) | undefined): void
+}
 
 /** Whoever keeps connections. */
 export interface Keeper {
@@ -39,7 +48,8 @@ export interface ConnectionOptions {
 }
 
 export class Connection implements Carrier {
-  readonly socket: Duplex
+  readonly socket: UpstreamSocket
+  readonly lends: boolean
   readonly #name: string
   readonly #keeper: Keeper
   readonly #parser: ResponseParser
@@ -57,12 +67,14 @@ export class Connection implements Carrier {
 
   constructor({ name, socket, keeper, limits }: ConnectionOptions) {
     this.socket = socket
+    this.lends = socket.readInPlace !== undefined
     this.#name = name
     this.#keeper = keeper
     this.#parser = new ResponseParser(limits)
     socket.setNoDelay?.(true)
     socket.setKeepAlive?.(true, KEEP_ALIVE_MS)
-    socket.on('data', this.#onData)
+    if (socket.readInPlace === undefined) socket.on('data', this.#onData)
+    else socket.readInPlace(this.#onData)
     socket.on('drain', this.#onDrain)
     socket.on('end', this.#onEnd)
     socket.on('error', this.#onError)
@@ -169,7 +181,7 @@ export class Connection implements Carrier {
     this.#exchange = undefined
     if (exchange.lastHead !== undefined) {
       this.#letGo()
-      exchange.handOver(exchange.lastHead, bytes.subarray(at))
+      exchange.handOver(exchange.lastHead, Buffer.from(bytes.subarray(at)))
       return
     }
     if (at === bytes.length && !this.#finished && exchange.reusable) this.#keep()
@@ -186,6 +198,7 @@ export class Connection implements Carrier {
   #letGo(): void {
     const { socket } = this
     socket.pause()
+    socket.readInPlace?.(undefined)
     socket.off('data', this.#onData).off('drain', this.#onDrain).off('end', this.#onEnd).off('error', this.#onError)
     socket.on('error', ignore)
   }

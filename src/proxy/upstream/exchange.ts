@@ -23,6 +23,8 @@ import type {
 export interface Carrier {
   readonly socket: Duplex
   readonly reused: boolean
+  /** Bytes are lent for the call: all of them have to be read in it. */
+  readonly lends: boolean
   /** Whether it can still be asked; if not, the exchange will be told to fail. */
   begin(exchange: Exchange, request: UpstreamRequest): boolean
   /** Goes on reading. */
@@ -141,7 +143,7 @@ export class Exchange implements UpstreamConnection, UpstreamExchange, AnswerEve
   data(chunk: Buffer): boolean {
     if (this.#sink === undefined) return false
     if (!this.#sink.data(chunk)) this.held = true
-    return !this.held && this.#phase === 'asked'
+    return this.#phase === 'asked' && (!this.held || this.#carrier.lends)
   }
 
   /** The socket takes more. */

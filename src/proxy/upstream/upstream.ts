@@ -37,7 +37,10 @@ export interface ResponseSink {
   /** `100 Continue`: the body may be sent. Once, and only where it was asked for; other interim answers are dropped. */
   continued(): void
   head(head: UpstreamHead): void
-  /** False: no more `data` until {@link UpstreamExchange.resume}; `end` may come at once. The bytes are the callee's. */
+  /**
+   * False: no more `data` until {@link UpstreamExchange.resume}, but for what was read from the socket in the same go, 64
+   * KiB at most; and `end` may come at once. The bytes are lent for the call: whoever keeps them copies them.
+   */
   data(chunk: Buffer): boolean
   /** The answer is whole. Trailers, if there were any, are dropped; so is what is still missing of the request. */
   end(): void

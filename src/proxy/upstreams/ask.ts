@@ -79,7 +79,7 @@ class Listener implements ResponseSink {
   }
 
   data(chunk: Buffer): boolean {
-    this.#chunks.push(chunk)
+    this.#chunks.push(Buffer.from(chunk))
     this.#bytes += chunk.length
     if (this.#bytes > MAX_BODY_BYTES) this.#breakOff()
     return true

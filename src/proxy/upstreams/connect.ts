@@ -14,15 +14,20 @@ import {
   connect as tlsConnect,
 } from 'node:tls'
 import type { UpstreamUrl } from '../../kube/server-url.ts'
+import type { ReadsInPlace } from '../upstream/connection.ts'
 import type { Addresses } from './addresses.ts'
 import type { Clock } from './clock.ts'
 import { CONNECT_TIMEOUT, connectFailure } from './connect-failure.ts'
+import { readInPlace } from './in-place.ts'
 
 /**
  * Opens a connection. Throws {@link UpstreamFailure} `unreachable`, which says why in words for people; or, where the
  * signal ended it, the signal's reason.
  */
-export type Connect = (signal: AbortSignal) => Promise<TLSSocket>
+export type Connect = (signal: AbortSignal) => Promise<Socket>
+
+/** A stream, or read in place by whoever asks for that. */
+type Socket = TLSSocket & ReadsInPlace
 
 export interface ConnectOptions {
   readonly url: UpstreamUrl
@@ -41,7 +46,7 @@ export function connector(options: ConnectOptions): Connect {
   const { url, addresses, clock, timeoutMs = 5000 } = options
   const handshake = handshakes(options)
 
-  async function inTurn(signal: AbortSignal, until: number): Promise<TLSSocket> {
+  async function inTurn(signal: AbortSignal, until: number): Promise<Socket> {
     const found = await unlessAborted(addresses.resolve(), signal)
     let failure: unknown
     for (const [at, address] of found.entries()) {
@@ -75,7 +80,7 @@ export function connector(options: ConnectOptions): Connect {
   }
 }
 
-type Handshake = (address: string, signal: AbortSignal, withinMs: number) => Promise<TLSSocket>
+type Handshake = (address: string, signal: AbortSignal, withinMs: number) => Promise<Socket>
 
 function handshakes({ url, serverName, context, addresses, clock }: ConnectOptions): Handshake {
   const identity = (serverName ?? url.host).replace(/\.$/, '')
@@ -93,7 +98,8 @@ function handshakes({ url, serverName, context, addresses, clock }: ConnectOptio
     new Promise((resolve, reject) => {
       const secureContext = context()
       const session = kept?.context === secureContext ? { session: kept.session } : {}
-      const socket = tlsConnect({ ...fixed, ...session, host: address, secureContext })
+      const options = { ...fixed, ...session, host: address, secureContext }
+      const socket = readInPlace((onread) => tlsConnect(Object.assign(options, { onread })))
       const settle = (): void => {
         cancel()
         signal.removeEventListener('abort', aborted)
