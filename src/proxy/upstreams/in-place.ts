@@ -1,10 +1,10 @@
 /**
- * A TLS socket that is read into one buffer of its own, over and over. A stream takes new memory for every 16 KiB it
+ * A socket that is read into one buffer of its own, over and over. A stream takes new memory for every 16 KiB it
  * reads; for large answers that is what most of the time would be spent on, in looking through the heap for it.
  *
  * @module
  */
-import type { TLSSocket } from 'node:tls'
+import type { Socket } from 'node:net'
 import type { ReadsInPlace } from '../upstream/connection.ts'
 
 /** The most that one TLS record holds (RFC 8446 section 5.1), and so the most that is read at once. */
@@ -21,7 +21,7 @@ export interface OnRead {
 }
 
 /** The socket that `connect` makes. It is a stream like any other as long as nobody reads it in place. */
-export function readInPlace(connect: (onread: OnRead) => TLSSocket): TLSSocket & ReadsInPlace {
+export function readInPlace<S extends Socket>(connect: (onread: OnRead) => S): S & ReadsInPlace {
   let buffer = Buffer.allocUnsafeSlow(SMALL_BYTES)
   let take: ((bytes: Buffer) => void) | undefined
   const socket = connect({

@@ -18,6 +18,7 @@ import { createProxy, type ProxyDoor, type ProxyOptions } from '../../../src/pro
 import { serverPool } from '../../../src/proxy/upstream/pool.ts'
 import { balanced } from '../../../src/proxy/upstreams/balanced.ts'
 import type { Health } from '../../../src/proxy/upstreams/health.ts'
+import { readInPlace } from '../../../src/proxy/upstreams/in-place.ts'
 import type { UserInfo } from '../../../src/user.ts'
 import { type RecordingLog, recordingLog } from '../../reload/support.ts'
 import { createAuthority, type Issued, type TestAuthority } from '../../support/tls.ts'
@@ -87,7 +88,8 @@ export async function openDoor(
     name: 'api',
     connect: () =>
       new Promise((resolve, reject) => {
-        const socket = connectTcp(upstreamPort, '127.0.0.1', () => resolve(socket))
+        const to = { port: upstreamPort, host: '127.0.0.1' }
+        const socket = readInPlace((onread) => connectTcp({ ...to, onread }, () => resolve(socket)))
         socket.on('error', reject)
       }),
   })
