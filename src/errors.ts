@@ -45,6 +45,16 @@ export const ERROR_CODES = {
     exposed: true,
     meaning: 'The body is longer than `server.limits.bodyBytes`.',
   },
+  certificate_not_issued: {
+    exposed: true,
+    meaning:
+      'A certificate was not issued: the authority may not, has expired or ends too early, or a name is none. The message says which.',
+  },
+  certificate_request_invalid: {
+    exposed: true,
+    meaning:
+      'What should be a certificate signing request (PKCS #10, PEM) is none, or its signature is not by the key in it.',
+  },
   certificate_status_unknown: {
     status: 503,
     exposed: false,
@@ -83,10 +93,20 @@ export const ERROR_CODES = {
     exposed: true,
     meaning: 'A file that was named in the configuration cannot be used; the message says which and why.',
   },
+  file_unwritable: {
+    exposed: true,
+    meaning:
+      'A file cannot be written: something of that name is there, it or its folder is a link, or belongs to somebody else. What was there is as it was.',
+  },
   internal: {
     status: 500,
     exposed: false,
     meaning: 'A fault of Archway itself. The log line with the same request id has the stack; please report it.',
+  },
+  key_unusable: {
+    exposed: true,
+    meaning:
+      'A private key cannot be used: it is none, encrypted without the right passphrase, too weak, or of another certificate. The message says which.',
   },
   keystone_answer_invalid: {
     status: 503,
