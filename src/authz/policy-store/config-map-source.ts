@@ -22,7 +22,7 @@ const POLICY_KEY = 'policies'
 export interface ConfigMapSourceOptions extends Pick<WatchObjectsOptions<unknown>, 'timing'> {
   readonly namespace: string
   readonly name: string
-  readonly client: KubeClient
+  readonly client: Pick<KubeClient, 'list' | 'watch' | 'create'>
   readonly store: PolicyStore
   readonly log: CallLog
   /** Ends the watch. */

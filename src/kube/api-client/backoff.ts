@@ -23,6 +23,12 @@ export const realTiming: Timing = {
   now: () => performance.now(),
 }
 
+/** The same for a program that has nothing else to do: it goes on while this sleeps. */
+export const waitingTiming: Timing = {
+  ...realTiming,
+  sleep: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
+}
+
 /** The shortest and the longest pause. */
 export interface BackoffOptions {
   readonly firstMs: number

@@ -1,5 +1,5 @@
 /**
- * A thin client of the Kubernetes API: get, list, watch, create. Objects come as they are; whoever asks reads what he
+ * A thin client of the Kubernetes API: get, list, watch, create, replace, remove. Objects come as they are; whoever asks reads what he
  * needs of them. Owns requests, paging and the stream of a watch; leaves staying up to date to `watch-objects.ts`.
  *
  * @see https://kubernetes.io/docs/reference/using-api/api-concepts/
@@ -54,6 +54,16 @@ export interface KubeClient {
   /** Settles when the server has accepted the watch. The events end when the server ends them, and throw otherwise. */
   watch(options: WatchOptions): Promise<AsyncIterable<WatchEvent>>
   create(path: string, object: object, signal?: AbortSignal): Promise<Fields>
+  /** Puts the object in the place of the one there; 409 where its `resourceVersion` is no longer the one there. */
+  replace(path: string, object: object, signal?: AbortSignal): Promise<Fields>
+  /** Removes an object; 409 where what is there is not the one that is meant. */
+  remove(path: string, preconditions: Preconditions, signal?: AbortSignal): Promise<void>
+}
+
+/** Which object is meant to be removed: without them, whichever has the name now. */
+export interface Preconditions {
+  readonly uid?: string
+  readonly resourceVersion?: string
 }
 
 const MIB = 1024 * 1024
@@ -63,7 +73,7 @@ export function kubeClient(options: KubeClientOptions): KubeClient {
   const { transport, timeoutMs = 30_000, maxBodyBytes = 64 * MIB, pageSize = 500 } = options
 
   async function call<T>(
-    method: 'GET' | 'POST',
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     path: string,
     signal: AbortSignal | undefined,
     read: (answer: Fields) => T,
@@ -128,6 +138,15 @@ export function kubeClient(options: KubeClientOptions): KubeClient {
       }
     },
     create: (path, object, signal) => call('POST', path, signal, (created) => created, JSON.stringify(object)),
+    replace: (path, object, signal) => call('PUT', path, signal, (replaced) => replaced, JSON.stringify(object)),
+    remove: (path, preconditions, signal) =>
+      call(
+        'DELETE',
+        path,
+        signal,
+        () => undefined,
+        JSON.stringify({ apiVersion: 'v1', kind: 'DeleteOptions', preconditions }),
+      ),
   }
 }
 

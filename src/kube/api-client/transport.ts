@@ -19,7 +19,7 @@ export interface TransportOptions {
 
 /** One request. */
 export interface Call {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** With its query: `/api/v1/pods?limit=500`. Empty: the address itself. */
   readonly path: string
   /** JSON. */

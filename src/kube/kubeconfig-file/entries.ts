@@ -1,6 +1,6 @@
 /**
- * What Archway writes into a kubeconfig: a cluster, a user that is a program to run, a context. Nothing here can hold a
- * secret.
+ * What Archway writes into a kubeconfig: a cluster, a user that is a program to run or a client certificate, a context.
+ * Nothing here can hold a secret but `client-key-data`.
  *
  * @see https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
  * @module
@@ -30,6 +30,12 @@ export interface ExecSettings {
   readonly provideClusterInfo: boolean
 }
 
+/** A client certificate and its key: in the kubeconfig itself, or files beside it. */
+export type CertificateSettings =
+  /** Base64 of PEM; the key is secret. */
+  | { readonly 'client-certificate-data': string; readonly 'client-key-data': string }
+  | { readonly 'client-certificate': string; readonly 'client-key': string }
+
 /** A cluster together with a user. */
 export interface ContextSettings {
   readonly cluster: string
@@ -43,7 +49,7 @@ export type Entry =
   | {
       readonly kind: 'user'
       readonly name: string
-      readonly settings: { readonly exec: ExecSettings }
+      readonly settings: { readonly exec: ExecSettings } | CertificateSettings
     }
   | { readonly kind: 'context'; readonly name: string; readonly settings: ContextSettings }
 

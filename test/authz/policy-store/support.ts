@@ -69,7 +69,7 @@ export async function quiet(): Promise<void> {
 }
 
 export interface FakeApi {
-  readonly client: KubeClient
+  readonly client: Pick<KubeClient, 'get' | 'list' | 'watch' | 'create'>
   /** What was asked for by lists and watches. */
   readonly selections: Selection[]
   /** What was created. */

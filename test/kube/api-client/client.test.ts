@@ -336,3 +336,22 @@ test('an event is created where the object is that it is about', async () => {
     count: 1,
   })
 })
+
+describe('replace and remove', () => {
+  test('put the whole object, and say no where another was faster', async () => {
+    server.script = ({ body }, response) => json(response, JSON.parse(body))
+    const path = '/api/v1/namespaces/app/configmaps/a'
+    assert.deepEqual(await client.replace(path, object('a', 1)), object('a', 1))
+    assert.equal(server.seen[0]?.method, 'PUT')
+    server.script = (_, response) => status(response, 409, 'Conflict')
+    assert.equal((await failure(client.replace(path, object('a', 1)))).status, 409)
+  })
+
+  test('remove the object that is meant and no other of its name', async () => {
+    server.script = (_, response) => json(response, { kind: 'Status', status: 'Success' })
+    await client.remove('/api/v1/namespaces/app/configmaps/a', { uid: 'uid-a' })
+    const [seen] = server.seen
+    assert.equal(seen?.method, 'DELETE')
+    assert.deepEqual(JSON.parse(seen?.body ?? '').preconditions, { uid: 'uid-a' })
+  })
+})
