@@ -12,7 +12,7 @@ import { dirname, join, relative } from 'node:path'
 const FLOORS: readonly (readonly string[])[] = [
   ['cli', 'index.ts'],
   ['compose'],
-  ['webhook', 'proxy', 'credential', 'sync', 'server', 'config', 'demo'],
+  ['webhook', 'proxy', 'credential', 'sync', 'signer', 'server', 'config', 'demo'],
   ['authn', 'authz'],
   ['kube', 'keystone', 'ldap', 'oidc', 'pki', 'telemetry', 'reload', 'valkey'],
   ['build.ts', 'errors.ts', 'user.ts', 'context.ts', 'secret.ts', 'http.ts', 'json.ts'],
