@@ -54,6 +54,19 @@ const COMMANDS: Readonly<Record<string, Readonly<Record<string, Load>>>> = {
     },
     config: { tree: async () => (await import('./config.ts')).addConfigCommands },
   },
+  'Certificates:': {
+    pki: { tree: async () => (await import('./pki/pki.ts')).addPkiCommands },
+    csr: {
+      tree: async () => {
+        const [{ addCsrCommands }, { openTerminal }] = await Promise.all([
+          import('./csr/csr.ts'),
+          import('../credential/terminal.ts'),
+        ])
+        return (program, io, done) => addCsrCommands(program, io, done, openTerminal)
+      },
+    },
+    signer: { tree: async () => (await import('./signer.ts')).addSignerCommand },
+  },
   'Keeping files:': {
     passwd: {
       tree: async () => {
