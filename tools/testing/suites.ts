@@ -56,6 +56,14 @@ export const SUITES: readonly Suite[] = [
     limitMinutes: 20,
   },
   {
+    name: 'pki',
+    does: 'a kube-apiserver and etcd on nothing but our certificates, and requests through its API: test/e2e/{pki,csr}*',
+    files: /^test\/e2e\/(?:pki|csr)[^/]*$/,
+    needs: ['kube-apiserver'],
+    concurrency: 1,
+    limitMinutes: 20,
+  },
+  {
     name: 'credential',
     does: 'logins of kubectl, and the keyring they are kept by: test/e2e/credential*',
     files: /^test\/e2e\/credential[^/]*$/,
