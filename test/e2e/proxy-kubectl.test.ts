@@ -31,7 +31,7 @@ const MANY = 5000
 let site: ClusterSite
 let keystone: KeystoneRig
 let proxy: Program
-/** Who is known by which proof; all may do the same in namespace `work`. */
+/** Who is known by which proof; all may do the same in namespace `shop`. */
 let people: ReadonlyMap<string, { readonly user: string; readonly proof: Proof; readonly kubeconfig: string }>
 
 before(async () => {
@@ -64,10 +64,10 @@ before(async () => {
       }),
     ),
   )
-  await site.admin(['create', 'namespace', 'work'])
+  await site.admin(['create', 'namespace', 'shop'])
   await site.admin(['create', 'clusterrole', 'worker', '--verb=*', '--resource=configmaps'])
   const subjects = ['--group=workers', `--group=${keystone.ids.projects['demo']}`]
-  await site.admin(['create', 'rolebinding', 'workers', '-n', 'work', '--clusterrole=worker', ...subjects])
+  await site.admin(['create', 'rolebinding', 'workers', '-n', 'shop', '--clusterrole=worker', ...subjects])
 })
 after(async () => {
   if (proxy !== undefined) await stopProxy(proxy)
@@ -101,7 +101,7 @@ async function works(kubeconfig: string, args: readonly string[], input = '', pr
 }
 
 const configMap = (name: string, data: object): string =>
-  JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'work' }, data })
+  JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'shop' }, data })
 
 for (const proof of ['Basic', 'a Keystone token', 'a token of the file', 'a client certificate']) {
   describe(`somebody with ${proof}`, () => {
@@ -114,7 +114,7 @@ for (const proof of ['Basic', 'a Keystone token', 'a token of the file', 'a clie
       test(`creates, reads, changes and deletes with kubectl ${version}`, async () => {
         const name = `${person.user}-${version.replace(/[^0-9]+/g, '-').replace(/^-|-$/g, '')}`
         const run = (args: readonly string[], input = ''): Promise<string> =>
-          works(person.kubeconfig, ['-n', 'work', ...args], input, path)
+          works(person.kubeconfig, ['-n', 'shop', ...args], input, path)
         assert.match(await run(['apply', '-f', '-'], configMap(name, { a: '1' })), /created/)
         assert.match(await run(['apply', '-f', '-'], configMap(name, { a: '2', b: '김치' })), /configured/)
         assert.match(
@@ -136,7 +136,7 @@ for (const proof of ['Basic', 'a Keystone token', 'a token of the file', 'a clie
     }
 
     test('may do what RBAC gives them, and nothing else', async () => {
-      const list = await works(person.kubeconfig, ['auth', 'can-i', '--list', '-n', 'work'])
+      const list = await works(person.kubeconfig, ['auth', 'can-i', '--list', '-n', 'shop'])
       assert.match(list, /^configmaps\s.*\[\*\]/m)
       assert.equal((await as(person.kubeconfig, ['auth', 'can-i', 'delete', 'nodes'])).stdout.trim(), 'no')
       const { status, stderr } = await as(person.kubeconfig, ['get', 'secrets', '-n', 'kube-system'])
@@ -146,9 +146,9 @@ for (const proof of ['Basic', 'a Keystone token', 'a token of the file', 'a clie
 
     test('watches: a change is seen while the watch goes on', async () => {
       const name = `watched-by-${person.user}`
-      const watch = spawnKubectl(KUBECTL, person.kubeconfig, ['get', 'configmaps', '-n', 'work', '-w', '-o', 'name'])
+      const watch = spawnKubectl(KUBECTL, person.kubeconfig, ['get', 'configmaps', '-n', 'shop', '-w', '-o', 'name'])
       for (const change of ['first', 'second']) {
-        await site.admin(['create', 'configmap', `${name}-${change}`, '-n', 'work'])
+        await site.admin(['create', 'configmap', `${name}-${change}`, '-n', 'shop'])
         await watch.shows(new RegExp(`${name}-${change}`))
       }
       await watch.stop()
@@ -167,12 +167,12 @@ test('both API servers are used', async () => {
 test(`a list of ${MANY} objects comes whole`, async () => {
   const { kubeconfig } = people.get('Basic') ?? assert.fail()
   await createMany(MANY)
-  const asked = ['get', 'configmaps', '-n', 'work', '-l', 'many=yes', '-o', 'name']
+  const asked = ['get', 'configmaps', '-n', 'shop', '-l', 'many=yes', '-o', 'name']
   for (const chunks of ['--chunk-size=0', '--chunk-size=500']) {
     const listed = (await works(kubeconfig, [...asked, chunks])).trim().split('\n')
     assert.equal(listed.length, MANY)
   }
-  const raw = ['get', '--raw', '/api/v1/namespaces/work/configmaps?labelSelector=many%3Dyes']
+  const raw = ['get', '--raw', '/api/v1/namespaces/shop/configmaps?labelSelector=many%3Dyes']
   const [through, past] = [await works(kubeconfig, raw), await site.admin(raw)]
   assert.ok(through === past, `${through.length} characters through the proxy, ${past.length} past it`)
 })
@@ -188,7 +188,7 @@ async function createMany(count: number): Promise<void> {
   const worker = async (): Promise<void> => {
     for (const number of numbers) {
       const metadata = { name: `many-${number}`, labels: { many: 'yes' } }
-      const { statusCode, body } = await request(`${cluster.url}/api/v1/namespaces/work/configmaps`, {
+      const { statusCode, body } = await request(`${cluster.url}/api/v1/namespaces/shop/configmaps`, {
         dispatcher,
         method: 'POST',
         headers: { 'content-type': 'application/json' },
@@ -214,7 +214,7 @@ describe('a proof that is not good', () => {
         // With credentials that were refused, 1.20 asks for others.
         const { status, stderr } = await as(
           kubeconfig,
-          ['get', 'configmaps', '-n', 'work'],
+          ['get', 'configmaps', '-n', 'shop'],
           'paul\ncanary-wrong\n',
           path,
         )
@@ -260,7 +260,7 @@ describe('identity', () => {
 
   test('T-H14 a Korean group out of a client certificate', async () => {
     const { kubeconfig } = people.get('a client certificate') ?? assert.fail()
-    await works(kubeconfig, ['get', 'configmaps', '-n', 'work', '-o', 'name', '-l', 'none=such'])
+    await works(kubeconfig, ['get', 'configmaps', '-n', 'shop', '-o', 'name', '-l', 'none=such'])
     assert.deepEqual(await audited('carla'), ['workers', '개발팀', 'system:authenticated'])
   })
 
@@ -273,15 +273,15 @@ describe('identity', () => {
     await keystone.api('PUT', `/groups/${await make('group', { name: '운영팀' })}/users/${user}`)
     const token = await keystone.token('이영희', 'pw', 'demo')
     const kubeconfig = await writeKubeconfig(site, proxy, 'younghee', { token })
-    await works(kubeconfig, ['get', 'configmaps', '-n', 'work', '-o', 'name', '-l', 'none=such'])
+    await works(kubeconfig, ['get', 'configmaps', '-n', 'shop', '-o', 'name', '-l', 'none=such'])
     assert.deepEqual([...(await audited('이영희'))].sort(), [demo, 'system:authenticated', '운영팀'].sort())
   })
 
   test('T-H16 1,000 groups arrive, all of them', async () => {
-    await site.admin(['create', 'rolebinding', 'last', '-n', 'work', '--clusterrole=worker', '--group=g999'])
+    await site.admin(['create', 'rolebinding', 'last', '-n', 'shop', '--clusterrole=worker', '--group=g999'])
     const proof = { username: 'of-1000-groups', password: PASSWORD }
     const kubeconfig = await writeKubeconfig(site, proxy, 'of-1000-groups', proof)
-    await works(kubeconfig, ['get', 'configmaps', '-n', 'work', '-o', 'name', '-l', 'none=such'])
+    await works(kubeconfig, ['get', 'configmaps', '-n', 'shop', '-o', 'name', '-l', 'none=such'])
     assert.equal((await audited('of-1000-groups')).length, 1001)
   })
 
@@ -291,7 +291,7 @@ describe('identity', () => {
   ] as const) {
     test(`T-H16 ${user}: refused by a sentence with the limit, never cut`, async () => {
       const kubeconfig = await writeKubeconfig(site, proxy, user, { username: user, password: PASSWORD })
-      const { status, stderr } = await as(kubeconfig, ['get', '--raw', '/api/v1/namespaces/work/configmaps'])
+      const { status, stderr } = await as(kubeconfig, ['get', '--raw', '/api/v1/namespaces/shop/configmaps'])
       assert.equal(status, 1)
       assert.match(stderr, sentence)
       assert.equal(
@@ -306,7 +306,7 @@ describe('identity', () => {
     const [ca, cert, key] = await Promise.all([caFile, frontProxy.certFile, frontProxy.keyFile].map((f) => readFile(f)))
     const dispatcher = new Agent({ connect: { ca, cert, key } })
     for (const { url } of servers) {
-      const { statusCode, body } = await request(`${url}/api/v1/namespaces/work/configmaps`, { dispatcher })
+      const { statusCode, body } = await request(`${url}/api/v1/namespaces/shop/configmaps`, { dispatcher })
       assert.match(`${statusCode} ${await body.text()}`, /^(?:401|403 .*system:anonymous)/s)
     }
     await dispatcher.close()
@@ -323,12 +323,12 @@ describe('identity', () => {
 describe('what is seen', () => {
   test('a request is one line, joined by its Audit-ID with what the API server saw', async () => {
     const { kubeconfig } = people.get('Basic') ?? assert.fail()
-    await works(kubeconfig, ['get', 'configmaps', '-n', 'work', '-o', 'name', '-l', 'mark=seen'])
+    await works(kubeconfig, ['get', 'configmaps', '-n', 'shop', '-o', 'name', '-l', 'mark=seen'])
     const line = await proxy.line(
       ({ message, user, verb, resource }) =>
         message === 'request' && user === 'paul' && verb === 'list' && resource === 'configmaps',
     )
-    assert.deepEqual([line['namespace'], line['code'], line['outcome']], ['work', 200, 'forwarded'])
+    assert.deepEqual([line['namespace'], line['code'], line['outcome']], ['shop', 200, 'forwarded'])
     await until('the audit event', async () =>
       (await site.audited()).some(({ auditID }) => auditID === line['auditId']),
     )
