@@ -364,9 +364,12 @@ describe('with a cluster', () => {
 
   describe('fetch', () => {
     /** The certificate of another subject, for the key of the request, with text around it. */
-    async function answered(subject: { commonName: string; organizations: readonly string[] }, around = '') {
+    async function answered(
+      subject: { commonName: string; organizations: readonly string[] },
+      { around = '', passphrase, flags = [] }: { around?: string; passphrase?: Secret; flags?: readonly string[] } = {},
+    ) {
       const key = await generateKey('ecdsa-p256')
-      await folder.write('jane.key', keyPem(key).reveal())
+      await folder.write('jane.key', keyPem(key, passphrase).reveal())
       const dates = { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 3_600_000) }
       const caKey = await generateKey('ecdsa-p256')
       const ca = await createAuthority(caKey, { commonName: 'people-ca', ...dates })
@@ -378,7 +381,7 @@ describe('with a cluster', () => {
         if (path === '/apis/certificates.k8s.io/v1') json(response, { kind: 'APIResourceList' })
         else json(response, { ...object, status: { certificate } })
       }
-      const ran = await csr('fetch', 'jane-1', '--key', folder.path('jane.key'))
+      const ran = await csr('fetch', 'jane-1', '--key', folder.path('jane.key'), ...flags)
       return { ...ran, certificatePem }
     }
 
@@ -402,8 +405,33 @@ describe('with a cluster', () => {
 
     test('H14 what stands around the certificate is not written', async () => {
       const subject = { commonName: 'jane', organizations: ['people'] }
-      const { status: code, out, err, certificatePem } = await answered(subject, 'text \u001b]0;of a stranger\u0007\n')
+      const {
+        status: code,
+        out,
+        err,
+        certificatePem,
+      } = await answered(subject, {
+        around: 'text \u001b]0;of a stranger\u0007\n',
+      })
       assert.deepEqual([code, out], [0, certificatePem], err)
+    })
+
+    test('S14 says that a kubeconfig holds a key without its passphrase, and makes none that kubectl could not use', async () => {
+      const subject = { commonName: 'jane', organizations: ['people'] }
+      const passphrase = new Secret('correct horse')
+      const file = ['--passphrase-file', await folder.write('passphrase', 'correct horse\n')]
+      const into = ['--write-kubeconfig', folder.path('jane.kubeconfig')]
+      const written = await answered(subject, { passphrase, flags: [...file, ...into] })
+      assert.equal(written.status, 0, written.err)
+      assert.match(written.err, /warning: .*jane\.kubeconfig holds the key without its passphrase/)
+      assert.equal((await stat(folder.path('jane.kubeconfig'))).mode & 0o777, 0o600)
+      const linked = await answered(subject, {
+        passphrase,
+        flags: [...file, ...into, '--link', '--out', folder.path('jane.crt')],
+      })
+      assert.equal(linked.status, 2)
+      assert.match(linked.err, /--link .*passphrase/)
+      await assert.rejects(stat(folder.path('jane.crt')))
     })
   })
 

@@ -91,6 +91,9 @@ async function fetchCertificate(name: string, flags: FetchFlags, io: CommandIo):
   if (link === true && (out === undefined || out === '-' || writeKubeconfig === undefined)) {
     throw new ExitError(2, 'archway: --link goes with --out FILE and --write-kubeconfig FILE')
   }
+  if (link === true && flags.passphraseFile !== undefined) {
+    throw new ExitError(2, 'archway: --link names the key as it is, and kubectl reads none that has a passphrase')
+  }
   if (out !== undefined && out !== '-' && overwrite !== true && isThere(out)) {
     throw new ExitError(2, `archway: ${out}: is there already. Say --overwrite to replace it`)
   }
@@ -259,6 +262,9 @@ async function writeEntries(job: {
     now: new Date(),
     lockWaitMs: LOCK_MS,
   })
+  if (flags.passphraseFile !== undefined) {
+    io.err(`archway: warning: ${path} holds the key without its passphrase, which kubectl could not ask for\n`)
+  }
   io.err(`archway: written: kubectl --kubeconfig ${path} --context ${JSON.stringify(name)} auth can-i --list\n`)
 }
 
